@@ -1,0 +1,198 @@
+"""The report `nascc.report/1` that every command writes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from nascc.compiler.errors import UsageError
+
+SCHEMA: Literal["nascc.report/1"] = "nascc.report/1"
+Object = dict[str, JsonValue]
+
+
+class _Part(BaseModel):
+    """Infinities and NaN become the strings "Infinity", "-Infinity" and "NaN": JSON has no numbers for them."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", frozen=True)
+
+
+class Tool(_Part):
+    """The version of nascc."""
+
+    version: str
+
+
+class TargetEntry(_Part):
+    """What was compiled for."""
+
+    name: str
+    tensorrt: str | None = None
+    opset: int | None = None
+    ir_version: int | None = None
+    power_mode: str | None = None
+
+
+class InputFile(_Part):
+    """A file that was read."""
+
+    path: str
+    sha256: str
+    format: str
+
+
+class OutputFile(_Part):
+    """A file that was written."""
+
+    path: str
+    sha256: str
+    bytes: int
+    opset: int | None = None
+    ir_version: int | None = None
+    precision: str | None = None
+
+
+class Rejection(_Part):
+    """A place where a pass could have applied and must not."""
+
+    node: str
+    module: str
+    reason: str
+
+
+class Change(_Part):
+    """A count before and after a pass."""
+
+    before: int
+    after: int
+
+
+class PassError64(_Part):
+    """The relative error of a pass, both graphs in float64."""
+
+    fp64_rel: float
+
+
+class PassEntry(_Part):
+    """What one pass did."""
+
+    name: str
+    rewrites: tuple[str, ...] = ()
+    rejects: tuple[Rejection, ...] = ()
+    decisions: tuple[str, ...] = ()
+    nodes: Change | None = None
+    params: Change | None = None
+    macs: Change | None = None
+    error: PassError64 | None = None
+
+
+class OutputEntry(_Part):
+    """One output of two sides, compared: the worst over all inputs that were tried."""
+
+    name: str
+    max_abs: float | None = None
+    max_rel: float | None = None
+    cosine: float | None = None
+    snr_db: float | None = None
+    top1_agreement: float | None = None
+    tolerance: float
+    ok: bool
+
+
+class DivergenceEntry(_Part):
+    """The first node whose value departs from the reference; errors are relative to the largest absolute value."""
+
+    node: str
+    module: str
+    value: str
+    error_before: float
+    error_after: float
+
+
+class VerifyEntry(_Part):
+    """Side `b` against side `a`, which is taken for right."""
+
+    a: str
+    b: str
+    outputs: tuple[OutputEntry, ...]
+    first_divergence: DivergenceEntry | None = None
+
+
+class Latency(_Part):
+    """A distribution of latencies, measured or estimated."""
+
+    kind: Literal["measured", "estimated"]
+    calibration: str | None = None
+    median_ms: float
+    p10_ms: float | None = None
+    p90_ms: float | None = None
+    p99_ms: float | None = None
+    n: int | None = None
+    anchor_drift_percent: float | None = None
+    before_ms: float | None = None
+    ratio: float | None = None
+
+
+class Best(_Part):
+    """The architecture a search ended with."""
+
+    arch: JsonValue
+    cost: Object
+    score: Object
+
+
+class Search(_Part):
+    """What a search was asked for and found."""
+
+    method: str
+    budget: Object
+    reachable: Object | None = None
+    candidates: tuple[Object, ...] = ()
+    best: Best | None = None
+    baseline: tuple[Object, ...] = ()
+
+
+class Report(BaseModel):
+    """One run of one command. Parts that are absent are left out of the JSON; assignment validates."""
+
+    model_config = ConfigDict(
+        extra="forbid", ser_json_inf_nan="strings", validate_assignment=True, validate_by_name=True
+    )
+
+    schema_id: Annotated[Literal["nascc.report/1"], Field(alias="schema")]
+    tool: Tool
+    command: str
+    started: AwareDatetime
+    seconds: float | None = None
+    seed: int | None = None
+    exit_code: int | None = None
+    host: Object = Field(default_factory=dict)
+    target: TargetEntry | None = None
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[OutputFile, ...] = ()
+    passes: tuple[PassEntry, ...] = ()
+    verification: Literal["done", "skipped"] | None = None
+    verify: tuple[VerifyEntry, ...] = ()
+    findings: tuple[Object, ...] = ()
+    kernels: tuple[Object, ...] = ()
+    latency: Latency | None = None
+    device: Object | None = None
+    search: Search | None = None
+    warnings: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The report as one JSON document."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Report":
+        """Read a report back. Raises UsageError when the text is none."""
+        try:
+            return cls.model_validate_json(text)
+        except ValueError as error:
+            raise UsageError(f"a report must follow '{SCHEMA}', but: {_summary(error)}") from error
+
+
+def _summary(error: Any) -> str:
+    errors = error.errors() if hasattr(error, "errors") else []
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in errors) or str(error)

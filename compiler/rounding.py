@@ -1,0 +1,56 @@
+"""Run a float64 graph as if every value were rounded to its recorded dtype: what a correct deployment may differ by."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx import Node
+
+from nascc.runtime.runners.base import Array
+from nascc.runtime.runners.torch import to_array, to_tensor
+
+NOISE_ULPS = 8.0
+
+
+class RoundingInterpreter(fx.Interpreter):
+    """Rounds each float to the node's recorded dtype; where that changes a value, adds `ulps` of random noise first.
+
+    What is exact in the recorded dtype (moves, maxima, comparisons) stays exact, so equal values stay equal.
+    """
+
+    def __init__(self, gm: fx.GraphModule, *, ulps: float = 0.0, seed: int = 0) -> None:
+        super().__init__(gm)
+        self._ulps = ulps
+        self._random = torch.Generator().manual_seed(seed)
+
+    def run_node(self, n: Node) -> Any:
+        """The rounded result of a node."""
+        result, dtypes = super().run_node(n), n.meta.get("dtype")
+        if isinstance(result, (tuple, list)) and isinstance(dtypes, (tuple, list)):
+            return tuple(self._rounded(r, d) for r, d in zip(result, dtypes, strict=True))
+        return self._rounded(result, dtypes)
+
+    def _rounded(self, value: Any, dtype: object) -> Any:
+        if not isinstance(value, Tensor) or not value.is_floating_point() or not isinstance(dtype, torch.dtype):
+            return value
+        rounded = value.to(dtype).to(value.dtype)
+        if not self._ulps:
+            return rounded
+        noise = torch.randn(value.shape, generator=self._random, dtype=value.dtype)
+        noisy = value * (1.0 + self._ulps * torch.finfo(dtype).eps / 2 * noise)
+        return torch.where(rounded == value, value, noisy.to(dtype).to(value.dtype))
+
+
+def noisy_outputs(gm: fx.GraphModule, inputs: Sequence[Array], trials: int) -> list[tuple[Array, ...]]:
+    """The outputs of a graph, as float64, under rounding and noise of a few units in the last place."""
+    tensors = [promoted(array) for array in inputs]
+    with torch.no_grad():
+        runs = [RoundingInterpreter(gm, ulps=NOISE_ULPS, seed=k).run(*tensors) for k in range(trials)]
+    return [tuple(to_array(value) for value in outputs) for outputs in runs]
+
+
+def promoted(array: Array) -> Tensor:
+    """A tensor of an array, float64 where it holds floats."""
+    tensor: Tensor = to_tensor(array)
+    return tensor.to(torch.float64) if tensor.is_floating_point() else tensor

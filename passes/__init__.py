@@ -1,0 +1,52 @@
+"""Graph passes over functional ATen: what nascc rewrites, and nothing about files or devices."""
+
+from nascc.passes.base import Decision, GraphPass, Numerics, Pass, PassResult, Reject, Rewrite, RewritePass
+from nascc.passes.canonical.exported import from_exported
+from nascc.passes.canonical.promote import demote
+from nascc.passes.driver import run_pass, run_pipeline
+from nascc.passes.edit import Edit
+from nascc.passes.eliminate_identities import EliminateIdentities
+from nascc.passes.errors import CanNotRead, PassError, PipelineError
+from nascc.passes.evaluate_constants import EvaluateConstants
+from nascc.passes.fold_batch_norm import FoldBatchNorm
+from nascc.passes.graph import check_graph
+from nascc.passes.merge_duplicates import MergeDuplicates
+from nascc.passes.pipeline import default_pipeline, parse_pipeline, without
+from nascc.passes.signature import Signature
+
+PASSES: tuple[type[Pass], ...] = (
+    EvaluateConstants,
+    EliminateIdentities,
+    MergeDuplicates,
+    FoldBatchNorm,
+)
+"""Every pass a pipeline may name. The default pipeline is their topological order by `runs_after`."""
+
+__all__ = [
+    "PASSES",
+    "CanNotRead",
+    "Decision",
+    "Edit",
+    "EliminateIdentities",
+    "EvaluateConstants",
+    "FoldBatchNorm",
+    "GraphPass",
+    "MergeDuplicates",
+    "Numerics",
+    "Pass",
+    "PassError",
+    "PassResult",
+    "PipelineError",
+    "Reject",
+    "Rewrite",
+    "RewritePass",
+    "Signature",
+    "check_graph",
+    "default_pipeline",
+    "demote",
+    "from_exported",
+    "parse_pipeline",
+    "run_pass",
+    "run_pipeline",
+    "without",
+]

@@ -1,0 +1,37 @@
+"""Errors of the runtime package, each with the exit code the command line gives it."""
+
+
+class RuntimeTargetError(Exception):
+    """What the runtime package refuses: one sentence that says what must hold, what was found, what to do."""
+
+    exit_code: int = 2
+
+
+class UnreadableFile(RuntimeTargetError):
+    """The path is missing, is no regular file, or must not be read."""
+
+    exit_code = 2
+
+
+class CorruptFile(RuntimeTargetError):
+    """The content is empty, truncated, damaged or of no known kind."""
+
+    exit_code = 3
+
+
+class UnsafeFile(RuntimeTargetError):
+    """Opening the content would run code it brings along, or exhaust the machine."""
+
+    exit_code = 9
+
+
+class UnknownTarget(RuntimeTargetError):
+    """No target profile has this name."""
+
+    exit_code = 2
+
+
+class RunnerFailed(RuntimeTargetError):
+    """A backend could not run the graph it was given."""
+
+    exit_code = 1

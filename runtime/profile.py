@@ -1,0 +1,167 @@
+"""Target profiles: what a device's software can load, and what its silicon is."""
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nascc.runtime.errors import RuntimeTargetError, UnknownTarget
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_IR_OF_OPSET = {11: 6, 12: 7, 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
+OPSETS = tuple(_IR_OF_OPSET)
+Precision = Literal["fp32", "fp16", "int8"]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Software(_Table):
+    """What runs on the device: `opset` is the newest that it imports, `lacks` the ONNX operators it has not."""
+
+    runtime: Literal["tensorrt", "onnxruntime"]
+    tensorrt: Annotated[str, Field(pattern=r"^\d+(\.\d+)+$")] | None = None
+    jetpack: str | None = None
+    opset: Annotated[int, Field(ge=min(OPSETS), le=max(OPSETS))]
+    ir_version: int
+    precisions: Annotated[tuple[Precision, ...], Field(min_length=1, strict=False)]
+    lacks: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Software":
+        if self.ir_version != _IR_OF_OPSET[self.opset]:
+            raise ValueError(f"ir_version of opset {self.opset} must be {_IR_OF_OPSET[self.opset]}")
+        if (self.runtime == "tensorrt") != (self.tensorrt is not None):
+            raise ValueError("tensorrt must be given exactly when runtime is 'tensorrt'")
+        return self
+
+
+class Silicon(_Table):
+    """The GPU: clock in MHz of each power mode, memory bandwidth in GB/s, dense peak rates in GFLOPS."""
+
+    architecture: str
+    compute_capability: Annotated[str, Field(pattern=r"^\d+\.\d$")]
+    sm_count: Annotated[int, Field(gt=0)]
+    cuda_cores: Annotated[int, Field(gt=0)]
+    tensor_cores: Annotated[int, Field(ge=0)] = 0
+    memory_gb: Positive
+    bandwidth_gb_per_s: Positive
+    fp32_gflops: Positive
+    fp16_gflops: Positive
+    clock_mhz: Annotated[dict[str, Positive], Field(min_length=1)]
+    default_mode: str
+
+    @model_validator(mode="after")
+    def _mode_exists(self) -> "Silicon":
+        if self.default_mode not in self.clock_mhz:
+            raise ValueError(f"default_mode must be one of {sorted(self.clock_mhz)}, got '{self.default_mode}'")
+        return self
+
+
+class Target(_Table):
+    """A place where a compiled network runs."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    title: str
+    software: Software
+    silicon: Silicon | None = None
+
+    @property
+    def opset(self) -> int:
+        """The newest opset the target imports."""
+        return self.software.opset
+
+    @property
+    def ir_version(self) -> int:
+        """The ONNX IR version that goes with `opset`."""
+        return self.software.ir_version
+
+    @property
+    def tensorrt(self) -> str | None:
+        """The version of TensorRT, None where there is none."""
+        return self.software.tensorrt
+
+    @property
+    def jetpack(self) -> str | None:
+        """The JetPack release, None off Jetson."""
+        return self.software.jetpack
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions its runtime can build."""
+        return self.software.precisions
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """ONNX operators that the target has not, within its opset."""
+        return self.software.lacks
+
+
+def ir_version_of(opset: int) -> int:
+    """The ONNX IR version written with an opset from 11 to 20."""
+    if opset not in _IR_OF_OPSET:
+        raise RuntimeTargetError(f"opset must be from {min(OPSETS)} to {max(OPSETS)}, got {opset}")
+    return _IR_OF_OPSET[opset]
+
+
+def target_names() -> tuple[str, ...]:
+    """The names of the profiles that come with nascc, sorted."""
+    files = resources.files("nascc.runtime.targets").iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """The profile of a name, or of a user's `.toml` file.
+
+    Raises UnknownTarget with the near matches when there is none, and with every violation when it is malformed.
+    """
+    name = str(name_or_path)
+    if name.endswith(".toml"):
+        return _parsed(_text_of(Path(name)), name)
+    if name not in target_names():
+        raise UnknownTarget(f"target must be one of the profiles or a path to a .toml file, got '{name}'; {_near(name)}")
+    return _parsed((resources.files("nascc.runtime.targets") / f"{name}.toml").read_text("utf-8"), name)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnknownTarget(f"profile '{path}' must be a readable UTF-8 file, but: {error}") from error
+
+
+def _parsed(text: str, origin: str) -> Target:
+    try:
+        return Target.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UnknownTarget(f"profile '{origin}' must be TOML, but: {error}") from error
+    except ValidationError as error:
+        found = "; ".join(_violations(error.errors()))
+        raise UnknownTarget(f"profile '{origin}' must follow the schema of a target, but: {found}") from error
+
+
+def _violations(errors: Sequence[Any]) -> list[str]:
+    """One sentence an error; one that only follows from an error inside its value is left out."""
+    places = [e["loc"] for e in errors]
+    inner = [any(p != e["loc"] and p[: len(e["loc"])] == e["loc"] for p in places) for e in errors]
+    return [
+        f"{'.'.join(map(str, e['loc'])) or 'profile'}: {e['msg'].removeprefix('Value error, ').lower()}"
+        for e, follows in zip(errors, inner, strict=True)
+        if not follows
+    ]
+
+
+def _near(name: str) -> str:
+    names = target_names()
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known are {', '.join(names)}"

@@ -1,0 +1,52 @@
+"""What the README shows is what works: its lines stand where they are said to stand, and its examples run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nascc.tools.app import main
+
+
+def blocks(root: Path, language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_second_line_is_what_ci_runs(root: Path) -> None:
+    line = blocks(root, "sh")[1].strip()
+    assert line.endswith("-m nascc.tools.selfcheck")
+    assert line in (root / ".ci" / "run").read_text().splitlines()
+
+
+def test_first_line_fuses(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = blocks(root, "sh")[0].strip()
+    assert "pip install -q -c constraints.txt ." in line
+    command = shlex.split(line.split("&&")[-1])
+    assert command[0] == ".venv/bin/nascc"
+    monkeypatch.chdir(tmp_path)
+    assert main(command[1:]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["repvgg.onnx"]
+
+
+def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(root, "python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["mobilenet_v2.onnx"]
+
+
+def test_named_options_exist(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuse", "--help"]) == 0
+    shown = capsys.readouterr().out
+    part = (root / "README.md").read_text().partition("## A trained model")[2].partition("## From Python")[0]
+    named = set(re.findall(r"--[a-z][a-z-]+", part))
+    assert named
+    assert not [option for option in named if option not in shown]
+
+
+def test_constraints_pin_every_requirement(root: Path) -> None:
+    lines = [line for line in (root / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
+    assert "torch==2.13.0" in lines

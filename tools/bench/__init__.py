@@ -1,0 +1,1 @@
+"""Benchmarks of nascc against its peers, printed as ratios within one run."""

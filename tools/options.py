@@ -1,0 +1,48 @@
+"""Command-line options that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON document, on failure too.")]
+ReportPath = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Also write the JSON report here.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress, on a terminal either.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show logs, warnings and tracebacks.")]
+
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shapes",
+        metavar="NAME:DIMS[:DTYPE]",
+        help="Shape of an input: 'x:1x3x224x224', 'x:Nx3xHxW:uint8' (a letter is a dynamic size). Repeatable.",
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="PKG:CALLABLE", help="What builds the module a state dict belongs to.")
+]
+Kwargs = Annotated[
+    str | None,
+    typer.Option("--kwargs", metavar="JSON", help="Arguments of --model as a JSON object: '{\"width\": 2}'."),
+]
+StateKey = Annotated[
+    str | None, typer.Option("--state-key", metavar="KEY", help="Where a nested checkpoint holds the state dict.")
+]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Unpickle the file: this runs whatever code it brings along.")
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="X.NPZ", help="Compare on these arrays too, named like the inputs.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the inputs that the comparison draws.")]
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """How a command tells what it did."""
+
+    json: bool = False
+    report: Path | None = None
+    verbose: bool = False
+    progress: bool = True
