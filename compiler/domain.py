@@ -69,12 +69,13 @@ def domains_of(captured: Captured) -> tuple[InputDomain, ...]:
     """The domain of each input of a captured network."""
     placeholders = captured.gm.graph.find_nodes(op="placeholder")
     return tuple(
-        _domain(spec.name, spec.dims, to_array(example), index_limit(node))
+        domain_of(spec.name, spec.dims, to_array(example), index_limit(node))
         for spec, example, node in zip(captured.input_specs, captured.example, placeholders, strict=True)
     )
 
 
-def _domain(name: str, dims: Sequence[int | str], example: Array, limit: int | None = None) -> InputDomain:
+def domain_of(name: str, dims: Sequence[int | str], example: Array, limit: int | None = None) -> InputDomain:
+    """The domain of an input, from a legal value; an integer that is an index stays below `limit`."""
     if example.dtype.kind == "b":
         return InputDomain(name, tuple(dims), example, 0, 1)
     if not is_float(example.dtype) and limit is not None:

@@ -1,20 +1,21 @@
 """What a network must compute: its outputs in float64, stored once, beside those in its own dtype."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import fx
 
 from nascc.compiler.capture import Captured
-from nascc.compiler.domain import domains_of
+from nascc.compiler.domain import InputDomain, domains_of
 from nascc.compiler.errors import CaptureFailed, UsageError
 from nascc.compiler.samples import Sample, data_samples, draw, plan
 from nascc.runtime.errors import RunnerFailed
 from nascc.runtime.runners.base import Array, Runner
 from nascc.runtime.runners.torch import TorchRunner, to_array
 
-MANY_MACS = 3_000_000_000
+MANY_MACS = 1_000_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,14 @@ class ReferenceRun:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The runs that everything made from a captured network is compared with.
+    """The runs that everything made from a network is compared with.
 
-    `graph` is the captured graph; `skipped` says which samples the network itself does not accept.
+    `graph` is the captured graph, None for a network known only by what it computes; `dtypes` are those that outputs
+    must have, and `skipped` says which samples the network itself does not accept.
     """
 
-    graph: fx.GraphModule
+    graph: fx.GraphModule | None
+    input_names: tuple[str, ...]
     names: tuple[str, ...]
     dtypes: tuple[np.dtype[np.generic], ...]
     runs: tuple[ReferenceRun, ...]
@@ -45,7 +48,8 @@ class Reference:
     @property
     def proof(self) -> ReferenceRun:
         """The run that every pass is judged by: random values, dynamic sizes other than those of the example."""
-        return next((run for run in self.runs if run.sample.kind == "random"), self.runs[0])
+        second = self.runs[min(1, len(self.runs) - 1)]
+        return second if second.sample.kind == "random" else self.runs[0]
 
     @classmethod
     def of(cls, captured: Captured, *, seed: int = 0, data: Mapping[str, Array] | None = None) -> "Reference":
@@ -53,36 +57,53 @@ class Reference:
 
         Raises CaptureFailed when it runs on nothing, UsageError when it does not run on `data`.
         """
-        domains = domains_of(captured)
-        recorder = _Recorder(captured)
-        for wanted in plan(domains, seed, randoms=1 if captured.macs > MANY_MACS else 2):
+        gm = captured.gm
+        signature = gm.meta["signature"]
+        own = TorchRunner(captured.module_call, signature.input_names, signature.output_names)
+        randoms = 1 if captured.macs > MANY_MACS else 2
+        runs, skipped = record(exact_runner(gm), own, domains_of(captured), seed=seed, data=data, randoms=randoms)
+        return cls(gm, signature.input_names, signature.output_names, output_dtypes(gm), runs, skipped)
+
+
+def record(
+    exact: Runner,
+    own: Runner,
+    domains: Sequence[InputDomain],
+    *,
+    seed: int,
+    data: Mapping[str, Array] | None,
+    randoms: int = 2,
+) -> tuple[tuple[ReferenceRun, ...], tuple[str, ...]]:
+    """The runs on every sample that both runners accept, and why others were skipped.
+
+    Raises CaptureFailed when none is accepted, UsageError when `data` is not.
+    """
+    recorder = _Recorder(exact, own)
+    with exact, own:
+        for wanted in plan(domains, seed, randoms=randoms):
             any(recorder.accepts(draw(domains, wanted, sizes)) for sizes in wanted.choices)
         for sample in data_samples(domains, data) if data else ():
             if not recorder.accepts(sample):
                 raise UsageError(f"the network must run on the data, but: {recorder.skipped[-1]}")
-        if not recorder.runs:
-            raise CaptureFailed(f"the captured graph must run, but: {'; '.join(recorder.skipped)}")
-        graph = captured.gm
-        dtypes = tuple(output_dtypes(graph))
-        return cls(graph, graph.meta["signature"].output_names, dtypes, tuple(recorder.runs), tuple(recorder.skipped))
+    if not recorder.runs:
+        raise CaptureFailed(f"the network must run on some input, but: {'; '.join(recorder.skipped)}")
+    return tuple(recorder.runs), tuple(recorder.skipped)
 
 
 class _Recorder:
-    """Runs a captured network in float64 and in its own dtype, and keeps what comes out."""
+    """Runs samples in two ways, and keeps what comes out."""
 
-    def __init__(self, captured: Captured) -> None:
-        names = captured.gm.meta["signature"]
+    def __init__(self, exact: Runner, own: Runner) -> None:
         self.runs: list[ReferenceRun] = []
         self.skipped: list[str] = []
-        self._exact = exact_runner(captured.gm)
-        self._own: Runner | None = TorchRunner(captured.module_call, names.input_names, names.output_names)
+        self._exact = exact
+        self._own: Runner | None = own
 
     def accepts(self, sample: Sample) -> bool:
         """Run the sample and keep the outcome; or note why the network does not run on it."""
         try:
             own = self._run_own(sample)
-            with self._exact:
-                exact = tuple(self._exact.run(sample.inputs).values())
+            exact = tuple(self._exact.run(sample.inputs).values())
         except RunnerFailed as error:
             self.skipped.append(f"{sample.label}: {error}")
             return False
@@ -94,8 +115,7 @@ class _Recorder:
         if self._own is None:
             return None
         try:
-            with self._own:
-                return tuple(self._own.run(sample.inputs).values())
+            return tuple(self._own.run(sample.inputs).values())
         except RunnerFailed as error:
             if self.runs:
                 raise
@@ -110,9 +130,7 @@ def exact_runner(gm: fx.GraphModule) -> Runner:
     return TorchRunner(fx.Interpreter(gm).run, signature.input_names, signature.output_names, dtype="float64")
 
 
-def output_dtypes(gm: fx.GraphModule) -> list[np.dtype[np.generic]]:
+def output_dtypes(gm: fx.GraphModule) -> tuple[np.dtype[np.generic], ...]:
     """The recorded dtype of each output."""
-    import torch
-
     (output,) = gm.graph.find_nodes(op="output")
-    return [to_array(torch.empty(0, dtype=value.meta["dtype"])).dtype for value in output.args[0]]
+    return tuple(to_array(torch.empty(0, dtype=value.meta["dtype"])).dtype for value in output.args[0])

@@ -25,6 +25,11 @@ class Sample:
     kind: Kind
     inputs: Mapping[str, Array]
 
+    @property
+    def is_usual(self) -> bool:
+        """Is it like what the network is made for, neither zeros nor large values?"""
+        return self.kind not in ("zero", "large")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,12 +48,12 @@ def plan(domains: Sequence[InputDomain], seed: int, *, randoms: int = 2) -> tupl
     given = dynamic_sizes(domains)
     batches = batch_names(domains)
     one = given | dict.fromkeys(batches, 1)
-    plans = [Plan("random", seed + k, _choices(given, batches, k)) for k in range(max(randoms, _needed(given, batches)))]
-    if all(d.is_informative for d in domains):
-        plans.append(Plan("example", seed, (given,)))
-    elif not given:
-        plans.append(Plan("random", seed + len(plans), ({},)))
-    return (*plans, Plan("zero", seed, (one,)), Plan("large", seed, (one,)))
+    first = Plan("example", seed, (given,))
+    if not all(d.is_informative for d in domains):
+        first = Plan("random", seed - 1, (given,))
+    count = max(randoms, _needed(given, batches))
+    others = (Plan("random", seed + k, _choices(given, batches, k)) for k in range(count))
+    return (first, *others, Plan("zero", seed, (one,)), Plan("large", seed, (one,)))
 
 
 def _needed(given: Sizes, batches: set[str]) -> int:
@@ -80,7 +85,7 @@ def _multiple(size: int, i: int, *, larger: bool) -> int:
 
 def draw(domains: Sequence[InputDomain], plan: Plan, sizes: Sizes) -> Sample:
     """The inputs of a plan under one choice of dynamic sizes."""
-    rng = np.random.default_rng([plan.seed, 0 if plan.kind == "random" else 1])
+    rng = np.random.default_rng([plan.seed % 2**32, 0 if plan.kind == "random" else 1])
     shown = ", ".join(f"{name}={n}" for name, n in sizes.items())
     inputs = {d.name: _values(d, plan.kind, d.shape(sizes), rng) for d in domains}
     label = f"{plan.kind} {plan.seed}" if plan.kind in ("random", "large") else plan.kind

@@ -13,12 +13,14 @@ from nascc.passes.graph import check_graph
 from nascc.passes.merge_duplicates import MergeDuplicates
 from nascc.passes.pipeline import default_pipeline, parse_pipeline, without
 from nascc.passes.signature import Signature
+from nascc.passes.substitute_operators import SubstituteOperators
 
 PASSES: tuple[type[Pass], ...] = (
     EvaluateConstants,
     EliminateIdentities,
     MergeDuplicates,
     FoldBatchNorm,
+    SubstituteOperators,
 )
 """Every pass a pipeline may name. The default pipeline is their topological order by `runs_after`."""
 
@@ -41,6 +43,7 @@ __all__ = [
     "Rewrite",
     "RewritePass",
     "Signature",
+    "SubstituteOperators",
     "check_graph",
     "default_pipeline",
     "demote",

@@ -7,7 +7,7 @@ from torch.fx import Node
 
 from nascc.passes import graph as g
 from nascc.passes.base import GraphPass, Pass, PassResult, Reject, Rewrite, RewritePass
-from nascc.passes.edit import Edit, absorb
+from nascc.passes.edit import Edit
 from nascc.passes.errors import PassError, PipelineError
 
 MAX_SWEEPS = 100
@@ -80,9 +80,6 @@ def _rewrite(p: RewritePass[object], node: Node, found: object) -> Rewrite:
     edit = Edit(node)
     new = p.rewrite(edit, found)
     edit.replace(node, new)
-    for dead in g.erase_dead(node):
-        if dead.op == "call_function":
-            absorb(new, g.sources(dead))
     return Rewrite(new.name, g.sources(new))
 
 

@@ -48,13 +48,14 @@ class Edit:
         return self.call(conv.TARGET, changed.get("input", conv.input), w, b, *fields.values(), like=conv.node)
 
     def replace(self, old: Node, new: Node) -> None:
-        """Let `new` stand for `old` wherever that is used; `new` also stands for the modules `old` stood for."""
+        """Let `new` stand for `old` wherever that is used, and for the modules of all that dies with it."""
         if new is old:
             raise PassError(f"'{old.name}' can not replace itself")
         for user in list(old.users):
             if user is not new:
                 user.replace_input_with(old, new)
-        absorb(new, g.sources(old))
+        for dead in g.erase_dead(old):
+            absorb(new, g.sources(dead))
 
 
 def inherit(node: Node, origin: Node) -> None:

@@ -113,9 +113,7 @@ def _compare_discrete(name: str, expected: Array, actual: Array, keep: Mask, lef
     reason = f"{count} of {expected.size} values differ, first {_example(expected, actual, wrong)}" if count else ""
     agreement = 1.0 - float(np.count_nonzero(expected != actual)) / expected.size
     max_rel = _ratio(max_abs, float(np.abs(want).max()))
-    return OutputComparison(
-        name, not count, 0.0, reason, max_abs, max_rel, top1_agreement=agreement, excused=left_out
-    )
+    return OutputComparison(name, not count, 0.0, reason, max_abs, max_rel, top1_agreement=agreement, excused=left_out)
 
 
 def _compare_floats(

@@ -129,7 +129,9 @@ def load_target(name_or_path: str | Path) -> Target:
     if name.endswith(".toml"):
         return _parsed(_text_of(Path(name)), name)
     if name not in target_names():
-        raise UnknownTarget(f"target must be one of the profiles or a path to a .toml file, got '{name}'; {_near(name)}")
+        raise UnknownTarget(
+            f"target must be one of the profiles or a path to a .toml file, got '{name}'; {_near(name)}"
+        )
     return _parsed((resources.files("nascc.runtime.targets") / f"{name}.toml").read_text("utf-8"), name)
 
 

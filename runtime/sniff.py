@@ -49,11 +49,6 @@ class FileFacts:
     kind: FileKind
     foreign: tuple[str, ...] = ()
 
-    @property
-    def legacy(self) -> bool:
-        """Only torch.save as it was before zip archives writes a pickle that torch opens."""
-        return self.kind is FileKind.PICKLE
-
 
 def sniff(path: Path | str) -> FileKind:
     """The kind of the file. Raises UnreadableFile, CorruptFile or UnsafeFile, as `inspect_file` does."""
@@ -72,7 +67,7 @@ def inspect_file(path: Path | str) -> FileFacts:
             raise UnreadableFile(_not_a_file(path))
         with path.open("rb") as file:
             return _inspect(path, file)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+    except OSError as error:
         raise UnreadableFile(f"'{path}' must be readable, but: {error}") from error
 
 
@@ -86,7 +81,7 @@ def _inspect(path: Path, file: BinaryIO) -> FileFacts:
     head = file.read(64)
     if not head:
         raise CorruptFile(f"'{path}' must hold a model, found an empty file; save or copy it again")
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         with open_archive(path) as archive:
             return _inspect_zip(archive)
     if looks_like_safetensors(head, path.stat().st_size):

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found out: the report, and the same as lines for a person."""
+    """What a command found out: the report, the same as lines for a person, and what it failed with if it did."""
 
     report: "Report"
     lines: tuple[str, ...]
+    failure: Failure | None = None
 
 
 def execute(command: str, reporting: Reporting, work: Callable[[Say], Answer]) -> None:
@@ -38,11 +39,13 @@ def execute(command: str, reporting: Reporting, work: Callable[[Say], Answer]) -
             answer = work(say)
     except (Exception, KeyboardInterrupt) as error:
         raise typer.Exit(fail(command, error, reporting, time.monotonic() - started)) from error
-    answer.report.seconds = round(time.monotonic() - started, 3)
-    answer.report.exit_code = 0
+    close(answer.report, answer.failure, time.monotonic() - started)
     tell(answer.report, reporting)
     if not reporting.json:
         print("\n".join(answer.lines))
+    if answer.failure is not None:
+        print(f"error: {answer.failure.message}", file=sys.stderr)
+        raise typer.Exit(answer.failure.exit_code)
 
 
 def require_report(command: str, reporting: Reporting) -> None:
@@ -70,9 +73,15 @@ def failed_report(command: str, error: BaseException, failure: Failure, seconds:
     from nascc.compiler.provenance import new_report
 
     report: Report = getattr(error, "report", None) or new_report(command)
-    report.seconds, report.exit_code = round(seconds, 3), failure.exit_code
-    report.errors = (*report.errors, failure.message)
+    close(report, failure, seconds)
     return report
+
+
+def close(report: "Report", failure: Failure | None, seconds: float) -> None:
+    """Complete a report with how its command ended."""
+    report.seconds, report.exit_code = round(seconds, 3), failure.exit_code if failure else 0
+    if failure is not None:
+        report.errors = (*report.errors, failure.message)
 
 
 def tell(report: "Report", reporting: Reporting) -> None:

@@ -33,6 +33,7 @@ class Failure:
 def sentence(error: BaseException) -> str:
     """The message of an exception; of a foreign one, which may be a page long, the first line."""
     if callable(shown := getattr(error, "format_message", None)):  # a usage error of the command line
-        return str(shown())
+        command = getattr(getattr(error, "ctx", None), "command_path", "nascc")
+        return f"{str(shown()).rstrip('.')}; see '{command} --help'"
     lines = str(error).strip().splitlines() or ["no message"]
     return "\n".join(lines) if hasattr(error, "exit_code") else lines[0]

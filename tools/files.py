@@ -1,10 +1,13 @@
-"""Output files: checked before any work begins, and written so that nobody sees half of one."""
+"""Files beside the model: outputs that must be writable before any work begins, and arrays that a user brings."""
 
-import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nascc.tools.errors import CommandError
+
+if TYPE_CHECKING:
+    from nascc.runtime.runners.base import Array
 
 
 def require_writable(path: Path, option: str) -> None:
@@ -21,19 +24,29 @@ def require_writable(path: Path, option: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, then rename it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    """Write a text file whole or not at all."""
+    from nascc.compiler.output import atomically
+
+    with atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_arrays(path: Path | None) -> "dict[str, Array] | None":
+    """The arrays of an .npz file by name, None without a path.
+
+    Raises what `inspect_file` raises, and CommandError (exit 3, or 9 for pickled objects) for other content.
+    """
+    if path is None:
+        return None
+    import numpy as np
+
+    from nascc.runtime.sniff import FileKind, inspect_file
+
+    if (kind := inspect_file(path).kind) is not FileKind.NPZ:
+        raise CommandError(f"--data must be an .npz file that numpy.savez wrote, found {kind.value} in '{path}'", 3)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).chmod(0o666 & ~current_umask())
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except ValueError as error:
+        unsafe = "allow_pickle" in str(error)
+        raise CommandError(f"--data must hold plain arrays, but '{path}': {error}", 9 if unsafe else 3) from error

@@ -1,5 +1,6 @@
 """The model a command was given: a file and what is needed to open it."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from nascc.tools.errors import CommandError
 
 if TYPE_CHECKING:
+    from nascc.compiler.report import InputFile
     from nascc.tools.open_model import Opened
 
 ZOO = "zoo:"
@@ -16,7 +18,7 @@ ZOO = "zoo:"
 class Source:
     """A path or `zoo:NAME`, with the options `--model`, `--kwargs`, `--state-key` and `--allow-pickle`."""
 
-    file: str
+    file: str | None
     model: str | None = None
     kwargs: str | None = None
     state_key: str | None = None
@@ -24,13 +26,13 @@ class Source:
 
     @property
     def stem(self) -> str:
-        """The name without folder and suffix."""
-        return Path(self.file.removeprefix(ZOO)).stem
+        """What an output is named after: the file, the network of the zoo, or the callable that builds the model."""
+        return Path(self.file.removeprefix(ZOO)).stem if self.file else (self.model or "model").rpartition(":")[2]
 
     @property
     def path(self) -> Path | None:
-        """The file, None for a network of the zoo."""
-        return None if self.file.startswith(ZOO) else Path(self.file)
+        """The file, None for what comes from no file."""
+        return None if self.file is None or self.file.startswith(ZOO) else Path(self.file)
 
     def open(self) -> "Opened":
         """Open the model; see `nascc.tools.open_model` for what it raises."""
@@ -43,6 +45,21 @@ class Source:
             state_key=self.state_key,
             allow_pickle=self.allow_pickle,
         )
+
+    def entries(self, opened: "Opened") -> "tuple[InputFile, ...]":
+        """The report's entry of the file; there is none for what comes from no file."""
+        from nascc.compiler.report import InputFile
+
+        if self.path is None or opened.sha256 is None:
+            return ()
+        return (InputFile(path=str(self.path), sha256=opened.sha256, format=opened.format),)
+
+    @property
+    def words(self) -> str:
+        """The same model on a command line."""
+        options = {"--model": self.model, "--kwargs": self.kwargs, "--state-key": self.state_key}
+        given = [word for name, value in options.items() if value is not None for word in (name, value)]
+        return shlex.join([*([self.file] if self.file else []), *given, *["--allow-pickle"] * self.allow_pickle])
 
 
 def words(text: str | None) -> tuple[str, ...] | None:

@@ -65,11 +65,11 @@ def selu(w: Writer, x: Value) -> Value:
 
 def celu(w: Writer, x: Value, alpha: float = 1.0) -> Value:
     """max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))."""
-    if alpha == 1 or x.dtype != torch.float32:
-        inner = x if alpha == 1 else binary(w, "Div", x, alpha, x.dtype)
-        result = unary(w, "Elu", inner)
-        return result if alpha == 1 else binary(w, "Mul", result, alpha, x.dtype)
-    return unary(w, "Celu", x, alpha=float(alpha))
+    if alpha == 1:
+        return unary(w, "Elu", x)
+    if w.opset >= 12 and x.dtype == torch.float32:
+        return unary(w, "Celu", x, alpha=float(alpha))
+    return binary(w, "Mul", unary(w, "Elu", binary(w, "Div", x, alpha, x.dtype)), alpha, x.dtype)
 
 
 def silu(w: Writer, x: Value) -> Value:
@@ -184,5 +184,4 @@ NEEDS = {
     aten.hardswish.default: 14,
     aten.mish.default: 18,
     aten.gelu.default: 20,
-    aten.celu.default: 12,
 }

@@ -31,18 +31,24 @@ def reshape(w: Writer, x: Value, shape: Shape, near: Value | None = None) -> Val
 
     Sizes that must be computed may be read from `near`.
     """
+    if (simple := _constant_reshape(w, x, shape)) is not None:
+        return simple
+    return w.emit("Reshape", x, w.sizes(shape, near or x), dtype=x.dtype, shape=shape)
+
+
+def _constant_reshape(w: Writer, x: Value, shape: Shape) -> Value | None:
+    """A reshape to constant sizes, of `x` or of what it was reshaped from; None if sizes must be computed."""
     if x.tensor is not None:
-        target = [int(d) for d in shape]
-        return w.view(x, ("reshape", shape), x.tensor.reshape(target))
+        return w.view(x, ("reshape", shape), x.tensor.reshape([int(d) for d in shape]))
     base = x
     while (op := base.made_by(*RESHAPERS)) and op.inputs[0] is not None:
         base = op.inputs[0]
     for source in (base, x):
         if source.shape == shape:
             return source
-        if (target_sizes := _constant_target(source.shape, shape)) is not None:
-            return w.emit("Reshape", source, w.ints(target_sizes), dtype=x.dtype, shape=shape)
-    return w.emit("Reshape", x, w.sizes(shape, near or x), dtype=x.dtype, shape=shape)
+        if (target := _constant_target(source.shape, shape)) is not None:
+            return w.emit("Reshape", source, w.ints(target), dtype=x.dtype, shape=shape)
+    return None
 
 
 def _constant_target(source: Shape, shape: Shape) -> list[int] | None:
@@ -72,8 +78,8 @@ def unsqueeze(w: Writer, x: Value, axes: Sequence[int]) -> Value:
 def _change_axes(w: Writer, kind: str, x: Value, axes: Sequence[int], shape: Shape) -> Value:
     if not axes:
         return x
-    if x.tensor is not None or x.made_by(*RESHAPERS):
-        return reshape(w, x, shape)
+    if (x.tensor is not None or x.made_by(*RESHAPERS)) and (merged := _constant_reshape(w, x, shape)) is not None:
+        return merged
     return with_axes(w, kind, x, axes, shape, since=13)
 
 

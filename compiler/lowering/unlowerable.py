@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch.fx import Node
 
+from nascc.compiler.errors import UnsupportedByTarget
+
 
 @dataclass(frozen=True)
 class Unlowerable:
@@ -25,10 +27,8 @@ class Unlowerable:
         return f"{self.target} '{self.node}'{where}: {self.reason}"
 
 
-class CanNotLower(Exception):
+class CanNotLower(UnsupportedByTarget):
     """Some nodes of a graph have no ONNX form; `nodes` lists all of them."""
-
-    exit_code = 4
 
     def __init__(self, opset: int, nodes: Sequence[Unlowerable]) -> None:
         self.opset, self.nodes = opset, tuple(nodes)

@@ -1,7 +1,7 @@
 """Values and operators of the ONNX graph while it is being written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -73,8 +73,7 @@ class Drawn:
     ops: Sequence[Op]
     inputs: Sequence[Value]
     outputs: Sequence[Value]
-    input_names: Sequence[str] = field(default=())
-    output_names: Sequence[str] = field(default=())
+    output_names: Sequence[str]
 
 
 def is_float(dtype: torch.dtype) -> bool:

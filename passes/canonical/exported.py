@@ -1,6 +1,7 @@
 """`from_exported`: anybody's exported program as a graph in nascc's IR."""
 
 import re
+import warnings
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.export.graph_signature import InputKind, InputSpec, OutputKind
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from nascc.passes.canonical.functionalise import functionalise
+from nascc.passes.canonical.functionalise import drop_inactive, functionalise
 from nascc.passes.canonical.inline import inline_wrapped
 from nascc.passes.canonical.normalise import foreign, normalise
 from nascc.passes.canonical.promote import promote
@@ -38,7 +39,9 @@ def _decomposed(program: ExportedProgram, gm: fx.GraphModule | None) -> Exported
     """The same program made functional by torch, operators that nascc does not keep taken apart."""
     unknown = set() if gm is None else foreign(gm)
     known = torch.export.default_decompositions()
-    return program.run_decompositions({op: known[op] for op in unknown if op in known})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return program.run_decompositions({op: known[op] for op in unknown if op in known})
 
 
 def _read(program: ExportedProgram) -> fx.GraphModule | None:
@@ -63,6 +66,7 @@ def _read(program: ExportedProgram) -> fx.GraphModule | None:
     output.args = (kept,)
     gm.graph, gm.meta["signature"] = graph, signature
     gm.graph.owning_module = gm
+    drop_inactive(gm.graph)
     if not functionalise(gm.graph):
         return None
     normalise(gm)
@@ -127,6 +131,9 @@ def _outputs(
 ) -> tuple[tuple[str, ...], tuple[Node, ...], tuple[int | Fixed, ...]]:
     """Names and nodes of the tensors the user gets back, and where each flat output of the call comes from."""
     names, nodes, slots = [], [], []
+    for spec in program.graph_signature.output_specs:
+        if spec.kind is OutputKind.BUFFER_MUTATION:
+            raise CanNotRead(f"forward must not change the model, but it updates '{spec.target}'; export it in eval mode")
     values = [
         value
         for spec, value in zip(program.graph_signature.output_specs, output.args[0], strict=True)  # type: ignore[arg-type]

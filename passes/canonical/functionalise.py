@@ -17,6 +17,27 @@ MAY_ALIAS = frozenset(
     "squeeze conj resolve_conj resolve_neg real positive atleast_1d atleast_2d atleast_3d".split()
 )
 
+_SAME_TENSOR = (
+    torch.ops.aten.dropout.default,
+    torch.ops.aten.dropout_.default,
+    torch.ops.aten.feature_dropout.default,
+    torch.ops.aten.feature_dropout_.default,
+    torch.ops.aten.alpha_dropout.default,
+    torch.ops.aten.alpha_dropout_.default,
+    torch.ops.aten.feature_alpha_dropout.default,
+    torch.ops.aten.alias.default,
+    torch.ops.aten.detach.default,
+    torch.ops.aten.detach_.default,
+)
+
+
+def drop_inactive(graph: fx.Graph) -> None:
+    """Erase calls that return their very input: a dropout in eval mode is the same tensor, which may be written later."""
+    for node in list(graph.nodes):
+        if is_call(node, *_SAME_TENSOR) and isinstance(node.args[0], Node) and not any(a is True for a in node.args[1:]):
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+
 
 def functionalise(graph: fx.Graph) -> bool:
     """Replace every in-place call. False: some mutation is visible elsewhere; the graph is then unusable."""

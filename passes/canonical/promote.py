@@ -9,7 +9,7 @@ from torch.fx.graph import _PyTreeCodeGen, _PyTreeInfo
 from torch.utils import _pytree as pytree
 
 from nascc.passes import graph as g
-from nascc.passes.signature import Fixed
+from nascc.passes.signature import Fixed, Signature
 
 
 def promote(gm: fx.GraphModule) -> None:
@@ -70,12 +70,10 @@ def _restore_call(out: fx.GraphModule) -> None:
     """Give the flat graph the user's signature: fixed arguments ignored, nested inputs and outputs restored."""
     signature = g.signature(out)
     inputs = {str(n.target): n for n in out.graph.find_nodes(op="placeholder")}
-    first = next(iter(out.graph.nodes))
-    names = []
+    first = next(n for n in out.graph.nodes if n.op != "placeholder")
     for k, slot in enumerate(signature.input_slots):
-        names.append(slot or f"fixed_{k}")
         with out.graph.inserting_before(first):
-            node = out.graph.placeholder(names[-1])
+            node = out.graph.placeholder(slot or f"fixed_{k}")
         if slot is not None:
             old = inputs[slot]
             node.meta = dict(old.meta)
@@ -85,4 +83,16 @@ def _restore_call(out: fx.GraphModule) -> None:
     output = next(iter(out.graph.find_nodes(op="output")))
     values = output.args[0]
     output.args = ([s.value if isinstance(s, Fixed) else values[s] for s in signature.output_slots],)  # type: ignore[index]
+    names = _argument_names(signature)
     out.graph.set_codegen(_PyTreeCodeGen(_PyTreeInfo(names, signature.in_spec, signature.out_spec)))
+
+
+def _argument_names(signature: Signature) -> list[str]:
+    """One name for each argument of the call, nested ones included: positional first, then keywords."""
+    args, kwargs = signature.in_spec.child(0), signature.in_spec.child(1)
+    slots, names = iter(signature.input_slots), []
+    for k in range(args.num_children):
+        leaves = [next(slots) for _ in range(args.child(k).num_leaves)]
+        is_plain = len(leaves) == 1 and args.child(k).is_leaf()
+        names.append(leaves[0] if is_plain and leaves[0] else f"argument_{k}")
+    return [*names, *kwargs.context]

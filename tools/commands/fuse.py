@@ -7,7 +7,7 @@ import typer
 
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
-from nascc.tools.files import require_writable
+from nascc.tools.files import read_arrays, require_writable
 from nascc.tools.options import (
     AllowPickle,
     Data,
@@ -22,7 +22,6 @@ from nascc.tools.options import (
     StateKey,
     Verbose,
 )
-
 from nascc.tools.progress import Say
 from nascc.tools.source import Source, numbers, words
 
@@ -30,7 +29,10 @@ SUFFIXES = (".onnx", ".pt2")
 
 
 def fuse(
-    file: Annotated[str, typer.Argument(help="A model file (.pt2, checkpoint, state dict, .safetensors) or zoo:NAME.")],
+    file: Annotated[
+        str | None,
+        typer.Argument(help="A .pt2, checkpoint, state dict or .safetensors file, or zoo:NAME; nothing with --model."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="What to write: .onnx, or .pt2 for PyTorch. [FILE's name.onnx]"),
@@ -46,7 +48,9 @@ def fuse(
     kwargs: Kwargs = None,
     state_key: StateKey = None,
     allow_pickle: AllowPickle = False,
-    passes: Annotated[str | None, typer.Option(help="Run these passes only: 'FoldBatchNorm,...'.")] = None,
+    passes: Annotated[
+        str | None, typer.Option(help="Run these passes only, in this order: 'FoldBatchNorm,...'.")
+    ] = None,
     skip_pass: Annotated[list[str] | None, typer.Option(help="Leave this pass out. Repeatable.")] = None,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove the result equal (recorded).")] = True,
     data: Data = None,
@@ -57,39 +61,32 @@ def fuse(
     no_progress: NoProgress = False,
     verbose: Verbose = False,
 ) -> None:
-    """Rewrite a trained model, lower it to ONNX for a target, and prove it equal to the original."""
+    """Turn a trained model into a verified ONNX file.
+
+    The graph is rewritten in float64 and checked after every pass, lowered to ONNX for the target, and compared with
+    the original; the file appears only when all of that went well.
+    """
+    source = Source(file, model, kwargs, state_key, allow_pickle)
     settings = {
         "target": target,
         "opset": opset,
-        "shapes": shapes or None,
+        "shapes": tuple(shapes or ()) or None,
         "input_names": words(input_names),
         "output_names": words(output_names),
-        "passes": words(passes),
+        "passes": passes,
         "skip": tuple(skip_pass or ()),
         "verify": verify,
         "simplify": simplify,
-        "data": data,
         "seed": seed,
     }
-    source = Source(file, model, kwargs, state_key, allow_pickle)
-    reporting = Reporting(as_json, report, verbose, progress=not no_progress)
 
     def work(say: Say) -> Answer:
-        settings["mean"], settings["std"] = numbers(mean, "--mean"), numbers(std, "--std")
-        return fuse_file(source, output or Path(f"{source.stem}.onnx"), settings, say)
+        destination = output or Path(f"{source.stem}.onnx")
+        check_output(destination, source)
+        given = {"mean": numbers(mean, "--mean"), "std": numbers(std, "--std"), "data": read_arrays(data)}
+        return fuse_source(source, destination, settings | given, say, verbose=verbose)
 
-    execute("fuse", reporting, work)
-
-
-def fuse_file(source: Source, output: Path, settings: dict[str, Any], say: Say) -> Answer:
-    """Open, compile, and put the result in its place; raise before any work when it could not be put there."""
-    check_output(output, source)
-    opened = source.open()
-    from nascc.compiler import compile
-
-    compiled = compile(opened.module, progress=say, **settings)
-    compiled.save(output)
-    return Answer(compiled.report, ())
+    execute("fuse", Reporting(as_json, report, verbose, progress=not no_progress), work)
 
 
 def check_output(output: Path, source: Source) -> None:
@@ -99,3 +96,21 @@ def check_output(output: Path, source: Source) -> None:
     require_writable(output, "--output")
     if source.path is not None and output.exists() and source.path.exists() and output.samefile(source.path):
         raise CommandError(f"--output must not be the model itself, got '{output}'; name another file with -o")
+
+
+def fuse_source(source: Source, output: Path, settings: dict[str, Any], say: Say, *, verbose: bool = False) -> Answer:
+    """Open the model, compile it, and put the result in its place."""
+    say("open")
+    opened = source.open()
+    from nascc.compiler import compile
+    from nascc.tools.fused import lines
+
+    if settings["shapes"] is None and opened.format != "pt2":
+        settings["shapes"] = opened.default_shapes or None
+    compiled = compile(opened.module, progress=say, lower=output.suffix == ".onnx", **settings)
+    say("write")
+    compiled.save(output)
+    report = compiled.report
+    report.command, report.inputs = "fuse", source.entries(opened)
+    report.warnings = (*opened.warnings, *report.warnings)
+    return Answer(report, lines(compiled, opened.name, source, verbose=verbose))

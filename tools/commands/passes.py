@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def passes(as_json: Json = False, report: ReportPath = None, verbose: Verbose = False) -> None:
-    """List the passes with their options and what they do, in the order in which they run."""
+    """List the passes, with options and what they do."""
     execute("passes", Reporting(as_json, report, verbose), list_passes)
 
 

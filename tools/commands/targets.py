@@ -18,7 +18,7 @@ def targets(
     report: ReportPath = None,
     verbose: Verbose = False,
 ) -> None:
-    """List the target profiles: TensorRT version, opset, IR version, precisions; name one for all it says."""
+    """List the target profiles, or show one in full."""
     execute("targets", Reporting(as_json, report, verbose), lambda say: list_targets(name, say))
 
 

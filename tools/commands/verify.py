@@ -16,5 +16,8 @@ def verify(
     no_progress: NoProgress = False,
     verbose: Verbose = False,
 ) -> None:
-    """Compare any two of model file and ONNX file on seeded inputs; exit code 5 when they differ."""
+    """Compare any two of model file and ONNX file.
+
+    Both run on the same seeded inputs; the exit code is 5 when they differ.
+    """
     execute("verify", Reporting(as_json, report, verbose, not no_progress), lambda say: NotImplemented)

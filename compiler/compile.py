@@ -1,0 +1,207 @@
+"""The front door: `compile()` takes a trained network and gives back a smaller, proven, deployable one."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+from torch import fx, nn
+from torch.export import ExportedProgram
+
+from nascc.compiler.capture import Captured, capture
+from nascc.compiler.deploy import Deployed, deploy
+from nascc.compiler.entries import pass_entry, sizes
+from nascc.compiler.errors import UsageError
+from nascc.compiler.provenance import new_report
+from nascc.compiler.reference import Reference
+from nascc.compiler.report import PassEntry, Report, TargetEntry
+from nascc.compiler.save import save
+from nascc.compiler.shapes import InputSpec, parse_shapes
+from nascc.compiler.verification import Verification
+from nascc.compiler.verify import verify_module, verify_onnx, verify_pass
+from nascc.passes import PASSES, Pass, PassResult, default_pipeline, demote, parse_pipeline, run_pipeline, without
+from nascc.passes import graph as g
+from nascc.runtime.profile import OPSETS, Target, ir_version_of, load_target
+from nascc.runtime.runners.base import Array
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A compiled network.
+
+    `graph` is the rewritten graph in float64, `deployed` the ONNX form of it (None where none was asked for),
+    `report` the whole story as `nascc.report/1`, `seconds` what each step took.
+    """
+
+    graph: fx.GraphModule
+    captured: Captured
+    deployed: Deployed | None
+    verification: Verification | None
+    report: Report
+    seconds: Mapping[str, float]
+
+    @cached_property
+    def module(self) -> fx.GraphModule:
+        """The rewritten network for PyTorch, in the model's own dtypes, called as the original is."""
+        return demote(self.graph)
+
+    @property
+    def onnx(self) -> ModelProto:
+        """The ONNX model. Raises UsageError when the network was compiled without one."""
+        if self.deployed is None:
+            raise UsageError("the network was compiled for PyTorch only; compile it with lower=True for ONNX")
+        return self.deployed.model
+
+    def save(self, path: str | Path) -> Path:
+        """Write `.onnx`, or `.pt2` for PyTorch; the file appears whole or not at all, and is added to the report."""
+        return save(self, Path(path))
+
+
+@dataclass
+class _Steps:
+    """Times the steps and tells what is going on."""
+
+    say: Say | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        if self.say is not None:
+            self.say(name)
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def compile(
+    model: nn.Module | ExportedProgram,
+    inputs: Any = None,
+    target: str | Target = "cpu",
+    *,
+    opset: int | None = None,
+    shapes: Sequence[InputSpec | str] | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    passes: str | Sequence[Pass] | None = None,
+    skip: Sequence[str] = (),
+    verify: bool = True,
+    lower: bool = True,
+    simplify: bool = False,
+    data: Mapping[str, Array] | None = None,
+    seed: int = 0,
+    progress: Say | None = None,
+) -> Compiled:
+    """Capture, rewrite, lower and verify a network.
+
+    `inputs` are example arguments, or `shapes` describes them (`"x:Nx3x224x224:uint8"`, a letter is a dynamic size).
+    `passes` replaces the default pipeline, `skip` names passes to leave out. With `verify` the graph is compared with
+    the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs and
+    on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
+
+    Raises UsageError, CaptureFailed, UnsupportedByTarget, NotEquivalent, and PassError or RuntimeTargetError.
+    """
+    profile = target if isinstance(target, Target) else load_target(target)
+    opset = _checked_opset(opset, profile)
+    pipeline = _pipeline(passes, skip)
+    steps = _Steps(progress)
+    report = new_report("compile", seed=seed)
+    report.target = _target_entry(profile, opset)
+    with steps.step("capture"):
+        captured = capture(
+            model, inputs, shapes=_specs(shapes), input_names=input_names, output_names=output_names, mean=mean, std=std,
+            seed=seed,
+        )  # fmt: skip
+    report.warnings = captured.warnings
+    reference = None
+    if verify:
+        with steps.step("verify"):
+            reference = Reference.of(captured, seed=seed, data=data)
+    graph = g.copy_graph(captured.gm)
+    report.passes = _rewrite(graph, pipeline, reference, steps)
+    deployed = verification = None
+    if lower:
+        with steps.step("lower"):
+            deployed = deploy(graph, profile, opset, ir_version_of(opset), simplify=simplify)
+        report.warnings = (*report.warnings, *deployed.warnings)
+    if reference is not None:
+        with steps.step("verify"):
+            verification = _proof(captured, graph, deployed, reference)
+        report.verify, report.warnings = verification.entries(), (*report.warnings, *verification.warnings)
+        verification.require()
+    report.verification = "done" if verify else "skipped"
+    report.seconds = round(sum(steps.seconds.values()), 3)
+    return Compiled(graph, captured, deployed, verification, report, steps.seconds)
+
+
+def _proof(
+    captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference
+) -> Verification:
+    """The ONNX model, or else the rewritten module, against the captured network."""
+    if deployed is None:
+        return verify_module(reference, demote(graph))
+    return verify_onnx(captured, deployed.model, reference=reference, graph=deployed.graph, names=deployed.value_names)
+
+
+def _rewrite(
+    graph: fx.GraphModule, pipeline: tuple[Pass, ...], reference: Reference | None, steps: _Steps
+) -> tuple[PassEntry, ...]:
+    """Run the pipeline, and check the graph after every pass that changed it."""
+    entries: list[PassEntry] = []
+    before = sizes(graph)
+
+    def after(gm: fx.GraphModule, p: Pass, result: PassResult) -> None:
+        nonlocal before
+        error = None
+        if reference is not None and result:
+            with steps.step("verify"):
+                error = verify_pass(gm, reference, p.name)
+        now = sizes(gm) if result else before
+        entries.append(pass_entry(result, before, now, error))
+        before = now
+
+    started, checked = time.perf_counter(), steps.seconds.get("verify", 0.0)
+    if steps.say is not None:
+        steps.say("rewrite")
+    run_pipeline(pipeline, graph, after)
+    steps.seconds["rewrite"] = time.perf_counter() - started - (steps.seconds.get("verify", 0.0) - checked)
+    return tuple(entries)
+
+
+def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str]) -> tuple[Pass, ...]:
+    if passes is None:
+        chosen = default_pipeline(PASSES)
+    else:
+        chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
+    return without(chosen, skip, PASSES)
+
+
+def _specs(shapes: Sequence[InputSpec | str] | None) -> tuple[InputSpec, ...] | None:
+    if shapes is None:
+        return None
+    if all(isinstance(s, str) for s in shapes):
+        return parse_shapes([str(s) for s in shapes])
+    return tuple(s if isinstance(s, InputSpec) else parse_shapes([s])[0] for s in shapes)
+
+
+def _checked_opset(opset: int | None, target: Target) -> int:
+    if opset is None:
+        return target.opset
+    if opset not in OPSETS:
+        raise UsageError(f"opset must be from {min(OPSETS)} to {max(OPSETS)}, got {opset}")
+    if opset > target.opset:
+        raise UsageError(f"opset must be at most {target.opset}, the newest that {target.name} imports, got {opset}")
+    return opset
+
+
+def _target_entry(target: Target, opset: int) -> TargetEntry:
+    return TargetEntry(name=target.name, tensorrt=target.tensorrt, opset=opset, ir_version=ir_version_of(opset))

@@ -1,0 +1,60 @@
+"""From the rewritten graph to the ONNX model of a target: substitute what is lacking, write, check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onnx import ModelProto
+from torch import fx
+
+from nascc.compiler.errors import UnsupportedByTarget
+from nascc.compiler.fallback import export_foreign
+from nascc.compiler.lint import check_model
+from nascc.compiler.lowering import CanNotLower, lower
+from nascc.compiler.shapes import InputSpec
+from nascc.compiler.simplify import simplify
+from nascc.compiler.substitutions import rules_for
+from nascc.passes import PassResult, SubstituteOperators, run_pass
+from nascc.passes import graph as g
+from nascc.runtime.profile import Target, ir_version_of
+
+
+@dataclass(frozen=True, eq=False)
+class Deployed:
+    """An ONNX model, the graph it was written from, and what was substituted on the way."""
+
+    model: ModelProto
+    graph: fx.GraphModule
+    substituted: PassResult
+    warnings: tuple[str, ...] = ()
+
+
+def deploy(
+    graph: fx.GraphModule, target: Target, opset: int, specs: tuple[InputSpec, ...], *, simplified: bool = False
+) -> Deployed:
+    """The ONNX model of a graph for a target, every node checked against the opset's schema.
+
+    Raises UnsupportedByTarget, with every operator that can not be expressed.
+    """
+    own = g.copy_graph(graph)
+    substituted = run_pass(SubstituteOperators(rules_for(opset, target.lacks)), own)
+    warnings: list[str] = []
+    try:
+        model = lower(own, opset=opset, input_dims={s.name: s.dims for s in specs})
+    except CanNotLower as error:
+        model = _foreign(graph, opset, error)
+        warnings.append(f"written by torch's exporter, not by nascc: {error}")
+        simplified = True
+    if simplified:
+        model, problem = simplify(model)
+        warnings += [f"not simplified: {problem}"] if problem else []
+    if findings := check_model(model, opset=opset, ir_version=ir_version_of(opset)):
+        raise UnsupportedByTarget(f"every node must follow opset {opset}, but: " + "; ".join(map(str, findings)))
+    return Deployed(model, own, substituted, tuple(warnings))
+
+
+def _foreign(graph: fx.GraphModule, opset: int, reason: CanNotLower) -> ModelProto:
+    """The model as torch's exporter writes it, adapted to the opset; what neither can write is told as nascc saw it."""
+    try:
+        return export_foreign(graph, opset=opset)
+    except UnsupportedByTarget as error:
+        raise UnsupportedByTarget(f"{reason}; torch's exporter can not help: {error}") from error

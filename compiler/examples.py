@@ -1,0 +1,77 @@
+"""Inputs to capture a model with, made from shapes or taken from the user."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from nascc.compiler.errors import UsageError
+from nascc.compiler.shapes import InputSpec
+
+BATCH, IMAGE, LENGTH = 2, 224, 16
+"""Sizes that stand for a dynamic batch (1 would be taken for a constant), image side and sequence length."""
+
+
+def example_of(spec: InputSpec, *, seed: int, position: int = 0) -> Tensor:
+    """A seeded tensor as specified: normal floats, bytes from 0 to 255, other integers from 0 to 7."""
+    generator = torch.Generator().manual_seed(seed * 1000 + position)
+    sizes = [d if isinstance(d, int) else _stand_in(spec, k) for k, d in enumerate(spec.dims)]
+    if spec.dtype.is_floating_point:
+        return torch.randn(sizes, generator=generator).to(spec.dtype)
+    top = 2 if spec.dtype is torch.bool else 256 if spec.dtype is torch.uint8 else 8
+    return torch.randint(0, top, sizes, generator=generator).to(spec.dtype)
+
+
+def _stand_in(spec: InputSpec, k: int) -> int:
+    if k == 0:
+        return BATCH
+    return IMAGE if len(spec.dims) >= 4 else LENGTH
+
+
+def examples_of(
+    model: nn.Module, inputs: Any, shapes: Sequence[InputSpec], seed: int
+) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """(args, kwargs, dynamic shapes) to export `model` with.
+
+    `inputs` win over tensors made from `shapes`; the open sizes of `shapes` apply to both, in order.
+    """
+    dims: dict[str, Any] = {d: Dim(d) for s in shapes for d in s.dims if isinstance(d, str)}
+    if inputs is not None:
+        args = inputs if isinstance(inputs, tuple) else (inputs,)
+        if not dims:
+            return args, {}, None
+        if len(shapes) != len(args):
+            raise UsageError(f"shapes must be given for all {len(args)} inputs, found {len(shapes)}")
+        return args, {}, tuple(_open(s, dims) for s in shapes)
+    tensors = {s.name: example_of(s, seed=seed, position=k) for k, s in enumerate(shapes)}
+    dynamic = {s.name: _open(s, dims) for s in shapes}
+    positional = _positions(model, list(tensors))
+    if positional is None:
+        return (), tensors, dynamic if dims else None
+    return tuple(tensors.values()), {}, tuple(dynamic.values()) if dims else None
+
+
+def _open(spec: InputSpec, dims: dict[str, Any]) -> dict[int, Any]:
+    return {k: dims[d] for k, d in enumerate(spec.dims) if isinstance(d, str)}
+
+
+def _positions(model: nn.Module, names: list[str]) -> list[str] | None:
+    """None when the names are those of keyword arguments in another order or place; else pass by position."""
+    try:
+        parameters = inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return names
+    known = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    required = [n for n in known if parameters[n].default is inspect.Parameter.empty]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    if all(n in known for n in names) and names != known[: len(names)]:
+        return None
+    if not takes_any and not len(required) <= len(names) <= len(known):
+        raise UsageError(
+            f"the model takes {len(required)} to {len(known)} inputs ({', '.join(known)}), but --shapes gives {len(names)}; "
+            "repeat --shapes, once for each input"
+        )
+    return names

@@ -1,0 +1,33 @@
+"""The table of networks that a checkpoint may name and `zoo:NAME` builds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, validate_call
+from torch import nn
+
+from nascc.nas.errors import SearchError
+from nascc.nas.zoo.mobilenet_v2 import mobilenet_v2
+from nascc.nas.zoo.repvgg import repvgg_a0
+
+_strict = validate_call(config=ConfigDict(strict=True))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A registered network: its builder, whose annotations say which configurations exist, and its usual inputs."""
+
+    build: Callable[..., nn.Module]
+    inputs: tuple[str, ...] = ("x:1x3x224x224",)
+
+    def __call__(self, **config: Any) -> nn.Module:
+        """Build the network. Raises SearchError naming everything that is wrong with `config`."""
+        try:
+            return _strict(self.build)(**config)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
+            raise SearchError(f"the configuration must fit '{self.build.__name__}', found {faults}") from error
+
+
+ARCHITECTURES: dict[str, Architecture] = {build.__name__: Architecture(build) for build in (mobilenet_v2, repvgg_a0)}

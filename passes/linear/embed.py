@@ -1,0 +1,129 @@
+"""Kernels on a common grid of taps: embedded into a larger one, cropped to what is not zero."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+from math import gcd
+
+import torch
+from torch import Tensor
+
+from nascc.passes.linear.channels import blocks, diagonal_blocks, multiply, regroup
+from nascc.passes.linear.operator import Ints, Operator
+
+Grid = tuple[Ints, ...]
+
+
+def union(grids: Iterable[Grid]) -> Grid:
+    """The taps that any of the grids has, ascending, for each dimension."""
+    return tuple(tuple(sorted(set().union(*taps))) for taps in zip(*grids, strict=True))
+
+
+def embed(kernel: Tensor, taps: Grid, grid: Grid) -> Tensor:
+    """`kernel` [O, I, *taps] on a grid that holds all of its taps, [O, I, *grid]; zeros elsewhere."""
+    if taps == grid:
+        return kernel
+    wide = kernel.new_zeros(*kernel.shape[:2], *(len(t) for t in grid))
+    if not kernel.is_meta:
+        add_at(wide, kernel, tuple(_positions(t, g) for t, g in zip(taps, grid, strict=True)))
+    return wide
+
+
+def add_at(target: Tensor, piece: Tensor, positions: tuple[Ints, ...]) -> None:
+    """Add `piece` [O, I, *p] to `target` at distinct positions along each dimension, in place."""
+    rank = len(positions)
+    index = [torch.tensor(p).reshape([-1 if d == k else 1 for d in range(rank)]) for k, p in enumerate(positions)]
+    target[(slice(None), slice(None), *index)] += piece
+
+
+def _positions(taps: Ints, grid: Ints) -> Ints:
+    where = {tap: k for k, tap in enumerate(grid)}
+    return tuple(where[tap] for tap in taps)
+
+
+def convolve(
+    second: Tensor, second_groups: int, second_taps: Grid, first: Tensor, first_groups: int, first_taps: Grid
+) -> tuple[Tensor, Grid]:
+    """Full convolution of two kernels, a matrix product at every pair of taps.
+
+    second [O, H / g2, *t2], first [H, I / g1, *t1] -> [O, I / gcd(g1, g2), *t], t every sum of two taps. The order
+    of the additions is fixed.
+    """
+    pairs = list(zip(second_taps, first_taps, strict=True))
+    grid = tuple(tuple(sorted({a + b for a in later for b in earlier})) for later, earlier in pairs)
+    groups = gcd(first_groups, second_groups)
+    shape = (second.shape[0], first.shape[1] * first_groups // groups, *(len(t) for t in grid))
+    if second.is_meta or first.is_meta:
+        return torch.empty(shape, dtype=first.dtype, device="meta"), grid
+    out = first.new_zeros(shape)
+    for at in product(*(range(len(t)) for t in second_taps)):
+        piece = multiply(second[(slice(None), slice(None), *at)], second_groups, first, first_groups)
+        shifted = (tuple(t[k] + b for b in early) for k, t, early in zip(at, second_taps, first_taps, strict=True))
+        add_at(out, piece, tuple(_positions(s, g) for s, g in zip(shifted, grid, strict=True)))
+    return out, grid
+
+
+def coarsen(op: Operator) -> Operator:
+    """The same operator with up and down divided by what they share: taps between the input pixels read zeros only."""
+    shared = tuple(gcd(u, d) for u, d in zip(op.up, op.down, strict=True))
+    kernel, ones, grid = op.kernel, op.ones, []
+    for dim, (taps, g) in enumerate(zip(op.offsets, shared, strict=True)):
+        kept = [k for k, tap in enumerate(taps) if tap % g == 0]
+        kernel, ones = _select(kernel, dim + 2, kept), None if ones is None else _select(ones, dim + 1, kept)
+        grid.append(tuple(taps[k] // g for k in kept) or (0,))
+    up, down, extent = (
+        tuple(v // g for v, g in zip(values, shared, strict=True)) for values in (op.up, op.down, op.extent)
+    )
+    return replace(op, kernel=kernel, ones=ones, offsets=tuple(grid), up=up, down=down, extent=extent)
+
+
+def _select(kernel: Tensor, dim: int, kept: list[int]) -> Tensor:
+    """The kept taps along `dim`; a single tap of zeros when none is."""
+    if not kept:
+        return kernel.narrow(dim, 0, 1) * 0
+    return kernel.index_select(dim, torch.tensor(kept, device=kernel.device))
+
+
+def crop(op: Operator) -> Operator:
+    """The same operator without taps that are zero for every channel, wherever they lie; at least one tap stays."""
+    if op.is_outline:
+        return op
+    kernel, ones, grid = op.kernel, op.ones, []
+    for dim, taps in enumerate(op.offsets):
+        alive = (kernel != 0).movedim(dim + 2, 0).flatten(1).any(1)
+        if ones is not None:
+            alive |= (ones != 0).movedim(dim + 1, 0).flatten(1).any(1)
+        kept = [k for k, keep in enumerate(alive.tolist()) if keep] or [0]
+        kernel, ones = _select(kernel, dim + 2, kept), None if ones is None else _select(ones, dim + 1, kept)
+        grid.append(tuple(taps[k] for k in kept))
+    return replace(op, kernel=kernel, ones=ones, offsets=tuple(grid))
+
+
+def tidy(op: Operator) -> Operator:
+    """The same operator in its smallest form: zero taps cropped, channel blocks found again, zero vectors dropped."""
+    op = crop(op)
+    groups = blocks(op.support, op.groups)
+    if groups != op.groups:
+        op = with_groups(op, groups)
+    dropped = {k: None for k in ("bias", "pad_value", "ones") if _is_zero(getattr(op, k))}
+    return replace(op, **dropped) if dropped else op
+
+
+def with_groups(op: Operator, groups: int) -> Operator:
+    """The same operator with more or fewer groups; more only where the blocks off the diagonal are zero."""
+    change = regroup if groups < op.groups else diagonal_blocks
+    low_to_high = (op.groups, groups)
+    remembered = None
+    if op.remembered is not None:
+        gain, support = op.remembered
+        remembered = (None if gain is None else change(gain, *low_to_high), change(support, *low_to_high))
+    if op.is_outline:
+        shape = (op.c_out, op.c_in // groups, *op.kernel.shape[2:])
+        kernel = op.kernel.new_empty(shape)
+    else:
+        kernel = change(op.kernel, *low_to_high)
+    return replace(op, kernel=kernel, groups=groups, remembered=remembered)
+
+
+def _is_zero(vector: Tensor | None) -> bool:
+    return vector is not None and not vector.is_meta and not bool(vector.any())

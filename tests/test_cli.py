@@ -1,0 +1,134 @@
+"""The command line as such: start-up, errors, exit codes and the JSON document."""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from nascc.tools import execution
+from nascc.tools.app import COMMANDS, main
+from nascc.tools.failure import Failure
+from nascc.tools.options import Reporting
+
+HEAVY = ("torch", "numpy", "onnx", "onnxruntime")
+START = "import sys; from nascc.tools.app import main; code = main(sys.argv[1:]); "
+
+
+class Refused(Exception):
+    exit_code = 4
+
+
+def run_fresh(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fuse", "--help"], ["--version"], []])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    done = run_fresh(START + f"sys.exit(any(m in sys.modules for m in {HEAVY}) or code)", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "nascc" in done.stdout
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["fuze"], "Did you mean 'fuse'"),
+        (["fuse"], "Missing argument"),
+        (["fuse", "x.pt2", "--opsat", "13"], "--opset"),
+        (["fuse", "x.pt2", "--opset", "new"], "--opset"),
+        (["targets", "nanno"], "did you mean 'nano'"),
+        (["targets", "nano", "more"], "more"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert reason in shown.err
+
+
+@pytest.mark.parametrize("arguments", [["fuse", "--json", "--opsat"], ["targets", "nanno", "--json"]])
+def test_json_is_one_document_on_failure(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    assert (report["schema"], report["command"], report["exit_code"]) == ("nascc.report/1", arguments[0], 2)
+    assert [f"error: {sentence}\n" for sentence in report["errors"]] == [shown.err]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (Refused("the target must have Erf"), 4, "the target must have Erf"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
+        (RuntimeError("a bug\nwith a page of text"), 1, "internal error: RuntimeError: a bug; run again with -v"),
+        (FileNotFoundError(2, "No such file", "x.pt2"), 2, "'x.pt2' must be accessible, but: No such file"),
+        (MemoryError(), 1, "memory"),
+    ],
+)
+def test_every_exception_has_an_exit_code(error: BaseException, code: int, text: str) -> None:
+    failure = Failure.of(error)
+    assert failure.exit_code == code
+    assert failure.message.startswith(text) or text in failure.message
+    assert "\n" not in failure.message
+
+
+def test_traceback_only_when_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    error = RuntimeError("a bug")
+    assert execution.fail("fuse", error, Reporting()) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    error.__cause__ = ValueError("what led to it")
+    assert execution.fail("fuse", error, Reporting(verbose=True)) == 1
+    assert "what led to it" in capsys.readouterr().err
+
+
+def test_what_libraries_print_stays_off_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(say: execution.Say) -> execution.Answer:
+        from nascc.compiler.provenance import new_report
+
+        print("a library speaks")
+        warnings.warn("and warns", stacklevel=1)
+        return execution.Answer(new_report("fuse"), ("wrote",))
+
+    execution.execute("fuse", Reporting(json=True), work)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["exit_code"] == 0
+    assert shown.err == "a library speaks\n"
+
+
+def test_report_is_written_beside_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "--report", str(tmp_path / "r.json")]) == 0
+    assert "nano" in capsys.readouterr().out
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert {"cpu", "nano"} <= {target["name"] for target in report["findings"]}
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_report_must_be_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "--report", str(tmp_path / "no" / "r.json")]) == 2
+    assert "folder that exists" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_passes_are_listed_with_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["passes"]) == 0
+    shown = capsys.readouterr().out
+    assert "FoldBatchNorm(" in shown
+    assert "bn(conv(x" in shown
+
+
+def test_target_is_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "nano"]) == 0
+    assert "bandwidth_gb_per_s  25.6" in capsys.readouterr().out
