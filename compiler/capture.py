@@ -1,11 +1,9 @@
 """From a user's model to a graph in nascc's IR, and the original as a reference to compare with."""
 
 import contextlib
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +13,12 @@ from torch.utils import _pytree as pytree
 
 from nascc.compiler.errors import CaptureFailed, UsageError
 from nascc.compiler.examples import example_of, examples_of
+from nascc.compiler.explain import explained
 from nascc.compiler.macs import count_macs
 from nascc.compiler.preprocess import Normalisation, normalise_input
 from nascc.compiler.shapes import InputSpec
 from nascc.passes import CanNotRead, Signature, from_exported
 from nascc.passes import graph as g
-
-TORCH_FOLDER = str(Path(torch.__file__).parent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,28 +95,7 @@ def _export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dyn
         with torch.no_grad():
             return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic, strict=False)
     except Exception as error:
-        raise _explained(error, dynamic is not None) from error
-
-
-def _explained(error: Exception, dynamic: bool) -> Exception:
-    """One sentence for what torch.export could not do: where, why, and what to do."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
-    where = f" at {frames[-1].filename}:{frames[-1].lineno} (`{frames[-1].line}`)" if frames else ""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    text = f"{type(error).__name__}: {first}"
-    if "onstraint" in text or ("Dim" in str(error) and dynamic):
-        details = " ".join(str(error).split())[:400]
-        return UsageError(f"the model must accept every size that --shapes leaves open, but it does not{where}: {details}")
-    if any(word in str(error) for word in ("data-dependent", "GuardOnDataDependent", "Could not guard")):
-        return CaptureFailed(
-            f"control flow must not depend on the values of the input, but it does{where}; "
-            f"use torch.where, torch.cond or a mask there ({text[:200]})"
-        )
-    return CaptureFailed(f"torch.export must be able to capture the model, but it fails{where}: {text[:400]}")
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith((TORCH_FOLDER, "<", str(Path(__file__).parents[0])))
+        raise explained(error, model, args, kwargs, dynamic is not None) from error
 
 
 def _graph(program: ExportedProgram) -> fx.GraphModule:

@@ -1,6 +1,6 @@
 """Judge whatever runs against a reference: every sample, tolerances from the original, and what to warn of."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -133,16 +133,11 @@ def _ill_conditioned(reference: Reference, run: ReferenceRun, name: str, bound: 
         jump = first_jump(reference.graph, inputs, bound.own_error / FACTOR)
     where = f"; the error first jumps at {jump}" if jump else ""
     return (
-        f"ill-conditioned: output '{name}' of the original is {bound.own_error:.1e} from float64 on {run.sample.label}, "
-        f"so {bound.tolerance:.1e} is allowed{where}"
+        f"ill-conditioned: output '{name}' of the original is {bound.own_error:.1e} from float64 "
+        f"on {run.sample.label}, so {bound.tolerance:.1e} is allowed{where}"
     )
 
 
 def _float_names(reference: Reference) -> str:
     names = {d.name for d in reference.dtypes if is_float(d)} or {d.name for d in reference.dtypes}
-    return names_of(names)
-
-
-def names_of(names: Iterable[str]) -> str:
-    """Names, sorted, as a phrase."""
     return " and ".join(sorted(names))

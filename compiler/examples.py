@@ -48,9 +48,9 @@ def examples_of(
         return args, {}, tuple(_open(s, dims) for s in shapes)
     tensors = {s.name: example_of(s, seed=seed, position=k) for k, s in enumerate(shapes)}
     dynamic = {s.name: _open(s, dims) for s in shapes}
-    positional = _positions(model, list(tensors))
-    if positional is None:
-        return (), tensors, dynamic if dims else None
+    keywords = _keywords(model, list(tensors))
+    if keywords:
+        return (), {n: tensors[n] for n in keywords}, {n: dynamic[n] for n in keywords} if dims else None
     return tuple(tensors.values()), {}, tuple(dynamic.values()) if dims else None
 
 
@@ -58,20 +58,23 @@ def _open(spec: InputSpec, dims: dict[str, Any]) -> dict[int, Any]:
     return {k: dims[d] for k, d in enumerate(spec.dims) if isinstance(d, str)}
 
 
-def _positions(model: nn.Module, names: list[str]) -> list[str] | None:
-    """None when the names are those of keyword arguments in another order or place; else pass by position."""
+def _keywords(model: nn.Module, names: list[str]) -> list[str]:
+    """The inputs in the order of the model's parameters when all are named as those are; empty: pass by position.
+
+    Raises UsageError when there are too few or too many.
+    """
     try:
         parameters = inspect.signature(model.forward).parameters
     except (TypeError, ValueError):
-        return names
+        return []
     known = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     required = [n for n in known if parameters[n].default is inspect.Parameter.empty]
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
-    if all(n in known for n in names) and names != known[: len(names)]:
-        return None
     if not takes_any and not len(required) <= len(names) <= len(known):
         raise UsageError(
             f"the model takes {len(required)} to {len(known)} inputs ({', '.join(known)}), but --shapes gives {len(names)}; "
             "repeat --shapes, once for each input"
         )
-    return names
+    by_name = set(names) <= set(known) and names != known[: len(names)]
+    needs_names = any(parameters[n].kind is inspect.Parameter.KEYWORD_ONLY for n in required)
+    return [n for n in known if n in names] if by_name or (needs_names and set(names) <= set(known)) else []

@@ -1,6 +1,7 @@
 """What a network must compute: its outputs in float64, stored once, beside those in its own dtype."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,12 @@ def record(
     Raises CaptureFailed when none is accepted, UsageError when `data` is not.
     """
     recorder = _Recorder(exact, own)
-    with exact, own:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exact)
+            stack.enter_context(own)
+        except RunnerFailed as error:
+            raise CaptureFailed(f"the network must load, but: {error}") from error
         for wanted in plan(domains, seed, randoms=randoms):
             any(recorder.accepts(draw(domains, wanted, sizes)) for sizes in wanted.choices)
         for sample in data_samples(domains, data) if data else ():

@@ -12,7 +12,7 @@ from nascc.runtime.compare import is_float
 from nascc.runtime.runners.base import Array
 
 Kind = Literal["example", "random", "zero", "large", "data"]
-Sizes = Mapping[str, int]
+Sizes = dict[str, int]
 LARGE = {"float16": 4.0}
 LARGE_FACTOR = 32.0
 
@@ -73,8 +73,7 @@ def _choices(given: Sizes, batches: set[str], k: int) -> tuple[Sizes, ...]:
         return (plain,)
     odd = {name: max(2, given[name] // 2 + 3 + 2 * i) for i, name in enumerate(others)}
     even = {name: _multiple(given[name], i, larger=i == k % len(others)) for i, name in enumerate(others)}
-    bold = (plain | even, plain) if k == 0 else (plain | odd, plain | even, plain)
-    return bold
+    return (plain | even, plain) if k == 0 else (plain | odd, plain | even, plain)
 
 
 def _multiple(size: int, i: int, *, larger: bool) -> int:

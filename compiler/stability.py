@@ -94,4 +94,4 @@ def spread(exact: Array, trials: Sequence[Array], scale: float) -> float:
 def unstable(exact: Array, trials: Sequence[Array]) -> Mask:
     """Where noise changes an integer, or a value from finite to not finite."""
     masks = [mask for trial in trials if (mask := unlike(exact, trial)) is not None]
-    return np.logical_or.reduce([np.zeros(exact.shape, np.bool_), *masks])
+    return np.asarray(np.any([np.zeros(exact.shape, np.bool_), *masks], axis=0))

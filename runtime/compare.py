@@ -59,12 +59,10 @@ def compare(
             reason = f"there must be {len(expected)} outputs, got {len(actual)}"
             results.append(OutputComparison(name, False, tolerance, reason))
             continue
-        options = {
-            "dtype": dtypes[i] if dtypes else None,
-            "scale": scales[i] if scales else 0.0,
-            "excused": excused[i] if excused else None,
-        }
-        results.append(compare_output(name, want, got, tolerance, **options))
+        dtype = dtypes[i] if dtypes else None
+        scale = scales[i] if scales else 0.0
+        mask = excused[i] if excused else None
+        results.append(compare_output(name, want, got, tolerance, dtype=dtype, scale=scale, excused=mask))
     return tuple(results)
 
 

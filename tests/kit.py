@@ -91,5 +91,6 @@ def check_pass(
 def _others(inputs: Sequence[Tensor]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(99)
     return [
-        torch.randn(x.shape, generator=generator, dtype=torch.float64) * 3 if x.is_floating_point() else x for x in inputs
+        torch.randn(x.shape, generator=generator, dtype=torch.float64) * 3 if x.is_floating_point() else x
+        for x in inputs
     ]

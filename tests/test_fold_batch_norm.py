@@ -116,7 +116,11 @@ def test_folds(name: str) -> None:
 
 KEPT: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
     "border": (chain(nn.BatchNorm2d(4), conv(padding=1)), (2, 4, 9, 9), "not exact at the border"),
-    "border of transposed": (chain(nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 3, 2)), (2, 4, 9, 9), "not exact at the border"),
+    "border of transposed": (
+        chain(nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 3, 2)),
+        (2, 4, 9, 9),
+        "not exact at the border",
+    ),
     "batch statistics": (
         chain(conv(), nn.BatchNorm2d(8, track_running_stats=False)),
         (2, 4, 9, 9),

@@ -77,12 +77,14 @@ MODELS: dict[str, Callable[..., object]] = {
     "squeeze": lambda x: x.mean((2, 3), keepdim=True).squeeze(-1).squeeze().unsqueeze(-2),
     "slices": lambda x: x[..., ::2, -3:-1][:, 1],
     "flatten": lambda x: x.flatten(1).unflatten(1, (4, 64)).ravel(),
-    "reductions": lambda x: (x.sum() + x.mean() + x.var() + x.std(1).mean() + x.amax() + x.max(1)[0].min()),
+    "reductions": lambda x: x.sum() + x.mean() + x.var() + x.std(1).mean() + x.amax() + x.max(1)[0].min(),
     "scalars": lambda x: (1 - x) / 2 + x.sub(3, alpha=2) - torch.rsub(x, x) * x.square(),
     "softmax dtype": lambda x: x.half().softmax(-1, dtype=torch.float32),
     "pads": lambda x: F.pad(F.pad(x, (1, 2)), (1, 1, 1, 1), mode="reflect"),
     "pools": lambda x: F.max_pool2d(x, 2, return_indices=True)[0] + F.avg_pool2d(x, 2) + F.adaptive_max_pool2d(x, 1),
-    "addmm": lambda x: torch.addmm(x[0, 0], x[0, 1], x[0, 2], beta=0.5, alpha=2) @ x[0, 3] + torch.baddbmm(x[0], x[1], x[1]),
+    "addmm": lambda x: (
+        torch.addmm(x[0, 0], x[0, 1], x[0, 2], beta=0.5, alpha=2) @ x[0, 3] + torch.baddbmm(x[0], x[1], x[1])
+    ),
     "unknown": lambda x: torch.hypot(x, x + 1) + torch.nan_to_num(x) + torch.lerp(x, x * 2, 0.3),
     "casts": lambda x: x.double().float().type_as(x.half()).to(x) + x.bool().long(),
 }

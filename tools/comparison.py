@@ -1,86 +1,84 @@
-"""Compare any two of model file and ONNX file on the same inputs."""
+"""What `nascc verify` compares: each side an ONNX file as it is, or a model captured with the other side's shapes."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+from torch.export import ExportedProgram
 
 from nascc.compiler import capture
 from nascc.compiler.capture import Captured
-from nascc.compiler.reference import Reference
+from nascc.compiler.report import InputFile
 from nascc.compiler.shapes import InputSpec, parse_shapes
-from nascc.compiler.verification import Verification
-from nascc.compiler.verify import verify_onnx, verify_runner
-from nascc.runtime.runners.base import Array, TensorSpec
-from nascc.runtime.runners.onnx import OnnxRunner
-from nascc.runtime.runners.torch import TorchRunner
+from nascc.compiler.verify_files import onnx_inputs
 from nascc.runtime.sniff import FileKind, sniff
-from nascc.tools.open_model import Opened
-from nascc.tools.progress import Say
+from nascc.tools.open_model import Opened, sha256
 from nascc.tools.source import Source
+
+Shapes = tuple[InputSpec, ...]
+WEIGHTS = (FileKind.SAFETENSORS, FileKind.TORCH_ZIP, FileKind.PICKLE)
 
 
 @dataclass(frozen=True)
-class Question:
-    """What both sides are compared on."""
+class Inputs:
+    """What the user says of the inputs; `shapes` is empty when nothing is said."""
 
-    shapes: tuple[InputSpec, ...] | None = None
+    shapes: Shapes = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    data: Mapping[str, Array] | None = None
     seed: int = 0
 
 
-def is_onnx(source: Source) -> bool:
-    """Does the source hold an ONNX file? Raises what `sniff` raises."""
-    return source.path is not None and sniff(source.path) is FileKind.ONNX
+@dataclass(frozen=True)
+class Side:
+    """One side: an ONNX file, or an opened model."""
+
+    source: Source
+    opened: Opened | None
+
+    @classmethod
+    def of(cls, source: Source) -> "Side":
+        """Open a side; `--model` and its like serve weights only. Raises what `sniff` and `open_model` raise."""
+        kind = None if source.path is None else sniff(source.path)
+        if kind not in WEIGHTS:
+            source = Source(source.file, allow_pickle=source.allow_pickle)
+        return cls(source, None if kind is FileKind.ONNX else source.open())
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        assert self.source.path is not None
+        return self.source.path
+
+    @property
+    def shapes(self) -> Shapes:
+        """The inputs that the side is known to take; empty when it does not say."""
+        return onnx_inputs(self.path) if self.opened is None else parse_shapes(self.opened.default_shapes)
+
+    @property
+    def entries(self) -> tuple[InputFile, ...]:
+        """The report's entry of the file."""
+        if self.opened is not None:
+            return self.source.entries(self.opened)
+        return (InputFile(path=str(self.path), sha256=sha256(self.path), format=FileKind.ONNX.value),)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What opening the side had to say."""
+        return self.opened.warnings if self.opened is not None else ()
 
 
-def captured(opened: Opened, question: Question, like: Sequence[TensorSpec] = (), names: Sequence[str] | None = None) -> Captured:
-    """An opened model as a graph with the inputs of `like`, where given, and outputs called `names`."""
-    shapes = question.shapes or specs_of(like) or parse_shapes(opened.default_shapes) or None
-    return capture(
-        opened.module,
-        shapes=shapes,
-        input_names=[spec.name for spec in like] or None,
-        output_names=names,
-        mean=question.mean,
-        std=question.std,
-        seed=question.seed,
-    )
+def networks(a: Side, b: Side, inputs: Inputs) -> tuple[Captured | Path, Captured | Path]:
+    """Both sides ready to be compared."""
+    return network(a, b, inputs), network(b, a, inputs)
 
 
-def specs_of(inputs: Sequence[TensorSpec]) -> tuple[InputSpec, ...]:
-    """The inputs of an ONNX file as capture wants them; sizes without a usable name get one."""
-    return tuple(
-        InputSpec(spec.name, tuple(size(dim, k) for k, dim in enumerate(spec.dims or ())), dtype_of(spec))
-        for spec in inputs
-    )
+def network(side: Side, other: Side, inputs: Inputs) -> Captured | Path:
+    """An ONNX file as its path; a model captured with the shapes asked for, the other side's, or its own.
 
-
-def size(dim: int | str, position: int) -> int | str:
-    return dim if isinstance(dim, int) or dim.isidentifier() else f"d{position}"
-
-
-def dtype_of(spec: TensorSpec) -> torch.dtype:
-    name = "float32" if spec.dtype is None else spec.dtype.name
-    return torch.bool if name == "bool" else getattr(torch, name)
-
-
-def model_with_onnx(opened: Opened, path: Path, question: Question) -> Verification:
-    """An ONNX file against a model in float64."""
-    with OnnxRunner(path) as runner:
-        inputs, outputs = runner.inputs, [spec.name for spec in runner.outputs]
-    found = captured(opened, question, inputs, outputs)
-    return verify_onnx(found, path, seed=question.seed, data=question.data)
-
-
-def model_with_model(a: Opened, b: Opened, question: Question) -> Verification:
-    """Model `b` in its own dtypes against model `a` in float64."""
-    left = captured(a, question)
-    signature = left.gm.meta["signature"]
-    like = tuple(TensorSpec(spec.name, spec.dims) for spec in left.input_specs)
-    right = captured(b, Question(left.input_specs, question.mean, question.std), like, signature.output_names)
-    runner = TorchRunner(right.module_call, signature.input_names, signature.output_names)
-    return verify_runner(Reference.of(left, seed=question.seed, data=question.data), runner)
+    An archive has shapes of its own, which only the user may narrow down.
+    """
+    if side.opened is None:
+        return side.path
+    module = side.opened.module
+    shapes = inputs.shapes or (() if isinstance(module, ExportedProgram) else other.shapes or side.shapes)
+    return capture(module, shapes=shapes or None, mean=inputs.mean, std=inputs.std, seed=inputs.seed)

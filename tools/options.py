@@ -19,6 +19,12 @@ Shapes = Annotated[
         help="Shape of an input: 'x:1x3x224x224', 'x:Nx3xHxW:uint8' (a letter is a dynamic size). Repeatable.",
     ),
 ]
+Mean = Annotated[
+    str | None, typer.Option("--mean", metavar="M,M,M", help="Per-channel mean that is folded into the network.")
+]
+Std = Annotated[
+    str | None, typer.Option("--std", metavar="S,S,S", help="Per-channel deviation that is folded into the network.")
+]
 Model = Annotated[
     str | None, typer.Option("--model", metavar="PKG:CALLABLE", help="What builds the module a state dict belongs to.")
 ]

@@ -82,10 +82,11 @@ def table(rows: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Rows of named cells, each column right-aligned; a cell that a row lacks is a dash."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     widths = [max(len(column), *(len(row.get(column, "-")) for row in rows.values())) for column in columns]
-    lines = [" " * LABEL + "  ".join(column.rjust(width) for column, width in zip(columns, widths, strict=True))]
+    first = max(LABEL, *(len(label) + 2 for label in rows))
+    lines = [" " * first + "  ".join(column.rjust(width) for column, width in zip(columns, widths, strict=True))]
     for label, row in rows.items():
         cells = (row.get(column, "-").rjust(width) for column, width in zip(columns, widths, strict=True))
-        lines.append(f"{label:<{LABEL}}" + "  ".join(cells))
+        lines.append(f"{label:<{first}}" + "  ".join(cells))
     return lines
 
 

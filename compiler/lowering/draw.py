@@ -1,5 +1,6 @@
 """Walk a captured graph and write each node's ONNX operators."""
 
+import math
 import operator
 from typing import Any
 
@@ -18,6 +19,21 @@ from nascc.compiler.lowering.writer import Writer
 
 NOT_LOWERED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "generator", "copy"))
 LARGEST_FOLDED = 1 << 20
+aten = torch.ops.aten
+SHAPE_ONLY = frozenset(
+    (
+        aten.zeros_like.default,
+        aten.ones_like.default,
+        aten.full_like.default,
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_full.default,
+        aten.fill.Scalar,
+        aten.fill.Tensor,
+    )
+)
+"""Calls that read nothing but the shape and type of their first argument."""
+
 Result = Value | int | tuple["Value | None", ...] | None
 
 
@@ -105,20 +121,27 @@ class _Artist:
     def _folded(self, node: Node) -> Value | None:
         """The value of a call that has only constants to work on, computed now."""
         spec = self.w.out
-        values = [self.values[n] for n in node.all_input_nodes]
-        if len(self.w.outs) > 1 or not all(isinstance(d, int) for d in spec.shape) or not isinstance(node.target, OpOverload):
+        if len(self.w.outs) > 1 or not isinstance(node.target, OpOverload) or _is_random(node.target):
             return None
-        tensors = [v.tensor for v in values if isinstance(v, Value) and v.tensor is not None]
-        known = sum(t.numel() for t in tensors)
-        size = torch.Size(int(d) for d in spec.shape).numel()
-        if len(tensors) < len(values) or size > max(LARGEST_FOLDED, 4 * known) or _is_random(node.target):
+        arguments = (_only_shape(node), *node.args[1:]) if node.target in SHAPE_ONLY else node.args
+        if arguments[:1] == (None,) or not all(isinstance(d, int) for d in spec.shape):
             return None
-        result = node.target(*fx.map_arg(node.args, self._tensor), **fx.map_arg(node.kwargs, self._tensor))
-        return self.w.constant(result, spec.dtype, "" if len(tensors) != 1 else _only_name(values))
+        sources: list[Node] = []
+        fx.map_arg((arguments, node.kwargs), sources.append)
+        tensors = [t for n in sources if (t := self._tensor(n)) is not None]
+        size = math.prod(int(d) for d in spec.shape)
+        if len(tensors) < len(sources) or size > max(LARGEST_FOLDED, 4 * sum(t.numel() for t in tensors)):
+            return None
+        result = node.target(*fx.map_arg(arguments, self._tensor), **fx.map_arg(node.kwargs, self._tensor))
+        return self.w.constant(result, spec.dtype, self._name(sources[0]) if len(sources) == 1 else "")
 
     def _tensor(self, node: Node) -> torch.Tensor | None:
         value = self.values[node]
         return value.tensor if isinstance(value, Value) else None
+
+    def _name(self, node: Node) -> str:
+        value = self.values[node]
+        return value.name if isinstance(value, Value) else ""
 
     def _settle(self, value: Value, spec: Spec) -> Value:
         """The value with the recorded type and shape."""
@@ -172,5 +195,9 @@ def _is_random(target: OpOverload) -> bool:
     return torch.Tag.nondeterministic_seeded in target.tags
 
 
-def _only_name(values: list[Result]) -> str:
-    return next((v.name for v in values if isinstance(v, Value) and v.name), "")
+def _only_shape(node: Node) -> torch.Tensor | None:
+    """Stands for the first argument of a call that reads its shape and type alone; None if that shape is dynamic."""
+    value = node.args[0].meta["val"]  # type: ignore[union-attr]
+    if not all(isinstance(d, int) for d in value.shape):
+        return None
+    return torch.zeros((), dtype=value.dtype).expand(value.shape)

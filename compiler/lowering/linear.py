@@ -15,10 +15,11 @@ aten = torch.ops.aten
 
 
 def linear(w: Writer, x: Value, weight: Value, bias: Value | None = None) -> Value:
-    """x [..., in] * weight [out, in] -> [..., out]: one Gemm over two axes, else MatMul (+ Add)."""
+    """x [..., in] * weight [out, in] -> [..., out]: one Gemm over two axes, else MatMul (+ Add, unless the bias is 0)."""
     dtype = w.out.dtype
     x, weight = cast(w, x, dtype), cast(w, weight, dtype)
-    bias = cast(w, bias, dtype) if bias is not None else None
+    if bias is not None:
+        bias = None if bias.tensor is not None and not bias.tensor.any() else cast(w, bias, dtype)
     if weight.rank == 1:
         return matmul(w, x, weight) if bias is None else binary(w, "Add", matmul(w, x, weight), bias)
     if x.rank == 2 and (bias is not None or weight.tensor is None):

@@ -15,11 +15,13 @@ class Averaging:
     """Each output pixel is a mean of pixels of its own channel, the same for all channels, weights summing to one.
 
     So it commutes with every pointwise operator, bias and all: average pools that leave padding out, interpolation.
-    `operator` is the depthwise convolution it is, None where it is none; `size` its output size for the region's input.
+    `operator` is the depthwise convolution it is, None where it is none; `size` its output size for the region's input;
+    `adaptive` if that is the same for every input.
     """
 
     size: Ints
     operator: Operator | None = None
+    adaptive: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def global_average_pool(channels: int, size: Ints, known: Sizes | None = None) -
     known = size if known is None else known
     one = (1,) * len(size)
     if None in known:
-        return Averaging(one)
+        return Averaging(one, adaptive=True)
     return Averaging(one, _depthwise(channels, Pool(size, one, (0,) * len(size)), size, 1 / prod(size)))
 
 
@@ -96,10 +98,10 @@ def adaptive_average_pool(channels: int, outputs: Ints, size: Ints, known: Sizes
     if all(o == 1 for o in outputs):
         return global_average_pool(channels, size, known)
     if None in known or any(n % o for n, o in zip(size, outputs, strict=True)):
-        return Averaging(outputs)
+        return Averaging(outputs, adaptive=True)
     window = tuple(n // o for n, o in zip(size, outputs, strict=True))
     found = average_pool(channels, Pool(window, window, (0,) * len(size)), size)
-    return found if isinstance(found, Averaging) else Averaging(outputs)
+    return found if isinstance(found, Averaging) else Averaging(outputs, adaptive=True)
 
 
 def shifted_means(first: Operator, size: Ints) -> tuple[Operator, Operator] | Refusal:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch.fx import Node
 
 from nascc.passes import graph as g
+from nascc.passes.arguments import arguments
 from nascc.passes.edit import Edit
 from nascc.passes.substitute.rule import Rule
 
@@ -30,6 +32,11 @@ class _Equation:
         return cls(left, right, result if arrow else implied)
 
     @property
+    def sides(self) -> tuple[str, str]:
+        """The letters of both operands."""
+        return self.left, self.right
+
+    @property
     def batch(self) -> str:
         """In both operands and in the result."""
         return "".join(c for c in self.result if c in self.left and c in self.right)
@@ -45,17 +52,16 @@ class _Equation:
 
 
 def _refusal(node: Node) -> str | None:
-    text, operands = node.args[:2]
-    equation = _Equation.of(str(text))
-    if len(operands) != 2:  # type: ignore[arg-type]
-        return f"'{text}' has {len(operands)} operands, must have 2"  # type: ignore[arg-type]
-    if "." in str(text) or any(len(set(s)) != len(s) for s in (equation.left, equation.right, equation.result)):
+    text, operands = _call(node)
+    equation = _Equation.of(text)
+    if len(operands) != 2:
+        return f"'{text}' has {len(operands)} operands, must have 2"
+    if "." in text or any(len(set(s)) != len(s) for s in (equation.left, equation.right, equation.result)):
         return f"'{text}' must name every dimension of an operand once"
-    x, y = operands  # type: ignore[misc]
-    if any(sum(not isinstance(size, int) for size in g.shape(value)) > 1 for value in (x, y, node)):
+    if any(sum(not isinstance(size, int) for size in g.shape(value)) > 1 for value in (*operands, node)):
         return f"'{text}' has several dimensions of dynamic size, must have at most 1"
-    own = [dict(zip(letters, g.shape(v), strict=True)) for letters, v in ((equation.left, x), (equation.right, y))]
-    if not all(g.same(own[0][c], own[1][c]) for c in equation.summed):
+    left, right = (dict(zip(s, g.shape(v), strict=True)) for s, v in zip(equation.sides, operands, strict=True))
+    if not all(g.same(left[c], right[c]) for c in equation.summed):
         return f"'{text}' repeats a dimension of size 1 to sum over it"
     return None
 
@@ -66,30 +72,34 @@ def _build(edit: Edit, node: Node) -> Node:
     x' [batch, own, summed] and y' [batch, summed, own] are the operands, summed over letters that only they have,
     permuted, and reshaped so that the letters of each kind form one dimension.
     """
-    text, (x, y) = node.args[:2]  # type: ignore[misc]
-    equation = _Equation.of(str(text))
+    text, (x, y) = _call(node)
+    equation = _Equation.of(text)
     sizes = _sizes(equation, (x, y))
     batch, summed = equation.batch, equation.summed
     rows, columns = equation.own(equation.left), equation.own(equation.right)
-    first = _arranged(edit, x, equation.left, (batch, rows, summed), sizes)
-    second = _arranged(edit, y, equation.right, (batch, summed, columns), sizes)
+    first = _arranged(edit, x, equation.left, (batch, rows, summed))
+    second = _arranged(edit, y, equation.right, (batch, summed, columns))
     product = edit.call(aten.matmul.default, first, second)
     found = batch + rows + columns
-    return _permuted(
-        edit, _reshaped(edit, product, [sizes[c] for c in found]), [found.index(c) for c in equation.result]
-    )
+    product = _reshaped(edit, product, [sizes[c] for c in found])
+    return _permuted(edit, product, [found.index(c) for c in equation.result])
+
+
+def _call(node: Node) -> tuple[str, list[Node]]:
+    a = arguments(node)
+    return str(a["equation"]), list(a["tensors"])
 
 
 def _sizes(equation: _Equation, operands: Sequence[Node]) -> dict[str, int | torch.SymInt]:
     """The size of each letter; 1 gives way to another."""
     sizes: dict[str, int | torch.SymInt] = {}
-    for letters, operand in zip((equation.left, equation.right), operands, strict=True):
+    for letters, operand in zip(equation.sides, operands, strict=True):
         for letter, size in zip(letters, g.shape(operand), strict=True):
             sizes[letter] = size if sizes.get(letter, 1) == 1 else sizes[letter]
     return sizes
 
 
-def _arranged(edit: Edit, x: Node, letters: str, kinds: Sequence[str], sizes: dict[str, int | torch.SymInt]) -> Node:
+def _arranged(edit: Edit, x: Node, letters: str, kinds: Sequence[str]) -> Node:
     """`x` with one dimension for each letter of the first kind, then one for each other kind."""
     wanted = "".join(kinds)
     alone = [k for k, letter in enumerate(letters) if letter not in wanted]
@@ -98,15 +108,8 @@ def _arranged(edit: Edit, x: Node, letters: str, kinds: Sequence[str], sizes: di
         letters = "".join(letter for letter in letters if letter in wanted)
     x = _permuted(edit, x, [letters.index(c) for c in wanted])
     own = dict(zip(wanted, g.shape(x), strict=True))
-    joined = [_product([own[c] for c in kind]) for kind in kinds[1:]]
+    joined = [prod(own[c] for c in kind) for kind in kinds[1:]]
     return _reshaped(edit, x, [*(own[c] for c in kinds[0]), *joined])
-
-
-def _product(sizes: Sequence[int | torch.SymInt]) -> int | torch.SymInt:
-    total: int | torch.SymInt = 1
-    for size in sizes:
-        total = total * size
-    return total
 
 
 def _permuted(edit: Edit, x: Node, order: list[int]) -> Node:

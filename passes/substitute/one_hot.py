@@ -13,13 +13,6 @@ from nascc.passes.substitute.rule import Rule
 aten = torch.ops.aten
 
 
-def _refusal(node: Node) -> str | None:
-    classes = arguments(node)["num_classes"]
-    if not isinstance(classes, int) or classes < 1:
-        return "counts its classes at run time; pass num_classes"
-    return None
-
-
 def _build(edit: Edit, node: Node) -> Node:
     """one_hot(x, n) -> int64(x[..., None] == [0, 1, ..., n - 1]). Exact."""
     a = arguments(node)
@@ -28,4 +21,4 @@ def _build(edit: Edit, node: Node) -> Node:
     return cast_to(edit, edit.call(aten.eq.Tensor, column, numbers), torch.int64)
 
 
-ONE_HOT = Rule((aten.one_hot.default,), _build, _refusal, Numerics.BITWISE)
+ONE_HOT = Rule((aten.one_hot.default,), _build, numerics=Numerics.BITWISE)

@@ -1,5 +1,7 @@
 """Cubic and antialiased resizing as two matrix products."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
@@ -11,12 +13,15 @@ from nascc.passes.edit import Edit
 from nascc.passes.substitute.rule import Rule
 
 aten = torch.ops.aten
+ANTIALIASED = (aten._upsample_bilinear2d_aa.vec, aten._upsample_bicubic2d_aa.vec)
 
 
 def _refusal(node: Node) -> str | None:
-    before, after = g.shape(node.args[0])[2:], g.shape(node)[2:]  # type: ignore[arg-type]
+    before, after = g.shape(arguments(node)["input"])[2:], g.shape(node)[2:]
     if not all(isinstance(size, int) for size in (*before, *after)):
         return f"resizes {_text(before)} to {_text(after)}, must be fixed sizes; export with fixed height and width"
+    if node.target in ANTIALIASED and after[1] == 1:
+        return "resizes to a width of 1, for which torch's antialiasing repeats one row"
     return None
 
 
@@ -25,7 +30,7 @@ def _build(edit: Edit, node: Node) -> Node:
 
     The weights are what torch itself makes of unit vectors. The product that shrinks more comes first.
     """
-    x: Node = node.args[0]  # type: ignore[assignment]
+    x: Node = arguments(node)["input"]
     rows, columns = (_weights(node, axis) for axis in (0, 1))
     left = edit.constant(rows, f"{g.label(node)}.rows", like=x)
     right = edit.constant(columns.t(), f"{g.label(node)}.columns", like=x)
@@ -47,9 +52,9 @@ def _weights(node: Node, axis: int) -> Tensor:
     return resized[0, 0, :, :before]
 
 
-def _text(sizes: object) -> str:
-    return "x".join(map(str, sizes))  # type: ignore[call-overload]
+def _text(sizes: Iterable[object]) -> str:
+    return "x".join(map(str, sizes))
 
 
-ANTIALIASED_RESIZE = Rule((aten._upsample_bilinear2d_aa.vec, aten._upsample_bicubic2d_aa.vec), _build, _refusal)
+ANTIALIASED_RESIZE = Rule(ANTIALIASED, _build, _refusal)
 CUBIC_RESIZE = Rule((aten.upsample_bicubic2d.vec,), _build, _refusal)

@@ -20,7 +20,8 @@ class OnnxRunner(Runner):
     """onnxruntime on the CPU, deterministic, every graph optimisation on unless `optimize` is false.
 
     `model` is a path (external data beside it is found), the bytes of a file, or a ModelProto. `threads` 0 leaves the
-    number to onnxruntime; idle threads sleep, so CPU time is not spent on waiting. `expose` names values inside the graph that are returned beside its outputs.
+    number to onnxruntime; idle threads sleep, so that no CPU time goes into waiting. `expose` names values inside the
+    graph that are returned beside its outputs.
     """
 
     name = "onnxruntime"
@@ -77,7 +78,7 @@ class OnnxRunner(Runner):
         if self._expose:
             proto = _exposing(proto, self._expose)
         if proto.ByteSize() <= _PROTOBUF_LIMIT_BYTES:
-            return proto.SerializeToString()
+            return bytes(proto.SerializeToString())
         self._folder = tempfile.TemporaryDirectory(prefix="nascc-")
         path = Path(self._folder.name) / "model.onnx"
         onnx.save_model(proto, path, save_as_external_data=True, location="model.data")

@@ -13,6 +13,7 @@ from nascc.tools.options import (
     Data,
     Json,
     Kwargs,
+    Mean,
     Model,
     NoProgress,
     Reporting,
@@ -20,6 +21,7 @@ from nascc.tools.options import (
     Seed,
     Shapes,
     StateKey,
+    Std,
     Verbose,
 )
 from nascc.tools.progress import Say
@@ -42,8 +44,8 @@ def fuse(
     shapes: Shapes = None,
     input_names: Annotated[str | None, typer.Option(help="Names of the inputs, with commas.")] = None,
     output_names: Annotated[str | None, typer.Option(help="Names of the outputs, with commas.")] = None,
-    mean: Annotated[str | None, typer.Option(help="Per-channel mean that is folded into the network.")] = None,
-    std: Annotated[str | None, typer.Option(help="Per-channel deviation that is folded into the network.")] = None,
+    mean: Mean = None,
+    std: Std = None,
     model: Model = None,
     kwargs: Kwargs = None,
     state_key: StateKey = None,

@@ -7,6 +7,7 @@ from nascc.tools.execution import Answer, execute
 from nascc.tools.options import Json, Reporting, ReportPath, Verbose
 
 if TYPE_CHECKING:
+    from nascc.compiler.report import Object
     from nascc.passes import Pass
     from nascc.tools.progress import Say
 
@@ -29,7 +30,7 @@ def list_passes(say: "Say") -> Answer:
     return Answer(report, tuple(text for p in PASSES for text in lines(p)))
 
 
-def options(p: "type[Pass]") -> dict[str, str]:
+def options(p: "type[Pass]") -> "Object":
     """Option names with their defaults, as Python writes them."""
     return {name: repr(value) for name, value in p().options().items()}
 

@@ -1,0 +1,92 @@
+"""At every opset, every operator of the IR has an ONNX form, directly or through the rules that the opset needs."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor, fx
+from torch.nn import functional as F
+
+from kit import ir, outputs, relative_error
+from nascc.compiler.lowering import can_lower, lower
+from nascc.compiler.lowering.table import LOWERINGS, NEEDS
+from nascc.compiler.substitutions import RULE_FOR, rules_for
+from nascc.passes import SubstituteOperators, run_pass
+from nascc.passes import graph as g
+from nascc.passes.canonical.vocabulary import VOCABULARY
+from nascc.passes.substitute import RULES
+from substitute_cases import CASES, Fn, module, normed
+
+OPSETS = range(11, 21)
+aten = torch.ops.aten
+UNSUPPORTED_BELOW = {aten.grid_sampler.default: 16, aten.grid_sampler_2d.default: 16}
+FOLDED = {aten.eye.default, aten.empty.memory_format, aten.new_empty.default}
+SIZES = {aten.sym_size.int}
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_operator_has_a_form(opset: int) -> None:
+    replaced = {target for name in rules_for(opset) for target in RULES[name].targets}
+    written = {target for target in LOWERINGS if NEEDS.get(target, 0) <= opset}
+    unsupported = {target for target, lowest in UNSUPPORTED_BELOW.items() if opset < lowest}
+    assert written.isdisjoint(unsupported)
+    assert sorted(map(str, VOCABULARY - written - replaced - unsupported - FOLDED - SIZES)) == []
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_only_what_an_opset_lacks_is_replaced(opset: int) -> None:
+    replaced = {target for name in rules_for(opset) for target in RULES[name].targets}
+    assert all(opset < NEEDS.get(target, 0) for target in replaced)
+
+
+def test_a_target_adds_what_it_lacks() -> None:
+    assert rules_for(20) == ()
+    assert rules_for(20, ("Shrink", "HardSwish", "NonZero")) == ("hard_swish", "shrink")
+    assert set(RULE_FOR.values()) <= set(RULES)
+
+
+@cache
+def captured(case: str) -> tuple[fx.GraphModule, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The graph of a case, inputs, and what it computes in float64."""
+    _, call, inputs = CASES[case]
+    gm = ir(module(call), *inputs)
+    return gm, inputs, outputs(gm, inputs)
+
+
+@pytest.mark.parametrize(
+    ("case", "opset"),
+    [(case, v) for case, (name, _, _) in CASES.items() for v in OPSETS if v in (11, 13, 17) or name in rules_for(v)],
+)
+def test_what_a_rule_writes_can_be_lowered_and_run(case: str, opset: int) -> None:
+    gm, inputs, expected = captured(case)
+    gm = g.copy_graph(gm)
+    run_pass(SubstituteOperators((CASES[case][0],)), gm)
+    assert can_lower(gm, opset) == []
+    assert relative_error(expected, run(gm, opset, inputs)) < 2e-5
+
+
+def run(gm: fx.GraphModule, opset: int, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What onnxruntime makes of the lowered graph, floats as float64."""
+    session = session_of(gm, opset)
+    named = {i.name: x.numpy() for i, x in zip(session.get_inputs(), inputs, strict=True)}
+    found = [torch.from_numpy(np.asarray(value)) for value in session.run(None, named)]
+    return tuple(value.double() if value.is_floating_point() else value for value in found)
+
+
+def session_of(gm: fx.GraphModule, opset: int, path: str = "") -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level, options.optimized_model_filepath = 1, 3, path
+    return ort.InferenceSession(lower(gm, opset=opset).SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("layer_norm", "LayerNormalization"), ("gelu", "Gelu")])
+def test_the_runtime_recognises_what_was_taken_apart(name: str, kind: str, tmp_path: Path) -> None:
+    layer = normed((7,)) if name == "layer_norm" else Fn(F.gelu)
+    gm = ir(layer, torch.randn(2, 5, 7))
+    run_pass(SubstituteOperators((name,)), gm)
+    session_of(gm, 13, str(tmp_path / "optimised.onnx"))
+    assert [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node] == [kind]
