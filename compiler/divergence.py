@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import ModelProto
 from torch import Tensor, fx
 from torch.fx import Node
 
@@ -15,6 +14,9 @@ from nascc.compiler.tolerance import FACTOR, floor_of, unlike
 from nascc.runtime.compare import compare_output, is_float
 from nascc.runtime.runners.base import Array
 from nascc.runtime.runners.torch import to_array
+
+GLANCE = 4096
+"""Elements of a large value that are compared before all of it is."""
 
 
 @dataclass(frozen=True)
@@ -36,37 +38,97 @@ class Divergence:
         return f"node '{self.node}'{where}{value}, error {self.before:.1e} before and {self.after:.1e} after"
 
 
+@dataclass(frozen=True)
+class _Match:
+    """The deployed value nearest to a node's, and how far it may be."""
+
+    value: str
+    error: float
+    allowed: float
+
+    def __bool__(self) -> bool:
+        return self.error <= self.allowed
+
+
 def first_divergence(
     gm: fx.GraphModule, inputs: Sequence[Array], deployed: Mapping[str, Array], names: Mapping[str, str]
 ) -> Divergence | None:
     """The first node, in topological order, whose deployed value is farther from float64 than rounding explains.
 
-    `deployed` holds ONNX values by name, `names` maps nodes to them; nodes without a value are passed over.
+    `deployed` holds ONNX values by name, `names` maps nodes to them as far as that is known; any other node is looked
+    for among all values of its shape. A node that is not found is no divergence where something it feeds is found.
     """
+    matches: dict[Node, _Match] = {}
     errors: dict[Node, float] = {}
     for node, exact, rounded in _walk(gm, inputs):
-        before = max((errors[n] for n in node.all_input_nodes), default=0.0)
-        value = names.get(node.name, "")
-        if value not in deployed or not isinstance(exact, Tensor):
-            errors[node] = before
-            continue
-        error = relative_error(to_array(exact), deployed[value])
-        allowed = FACTOR * relative_error(to_array(exact), to_array(rounded))
-        if error > max(allowed, floor_of(deployed[value].dtype)):
-            return Divergence(node.name, node.meta.get("module", ""), value, before, error)
-        errors[node] = error
+        match = None
+        if node.op == "call_function" and isinstance(exact, Tensor) and exact.numel():
+            match = _nearest(node, to_array(exact), to_array(rounded), deployed, names)
+        errors[node] = match.error if match else _before(node, errors)
+        if match is not None:
+            matches[node] = match
+    found = _found(gm, matches)
+    for node, match in matches.items():
+        if node not in found:
+            return _divergence(node, match.value, _before(node, errors), match.error)
     return None
+
+
+def _before(node: Node, errors: Mapping[Node, float]) -> float:
+    return max((errors[n] for n in node.all_input_nodes), default=0.0)
+
+
+def _divergence(node: Node, value: str, before: float, after: float) -> Divergence:
+    return Divergence(node.name, node.meta.get("module", ""), value, before, after)
+
+
+def _found(gm: fx.GraphModule, matches: Mapping[Node, _Match]) -> set[Node]:
+    """The nodes whose deployed value agrees, or that feed one whose value does."""
+    found: set[Node] = set()
+    for node in reversed(gm.graph.nodes):
+        if matches.get(node) or any(user in found for user in node.users):
+            found.add(node)
+    return found
+
+
+def _nearest(
+    node: Node, exact: Array, rounded: Array, deployed: Mapping[str, Array], names: Mapping[str, str]
+) -> _Match | None:
+    """The deployed value that is nearest to a node's; None when none has its shape."""
+    wanted = [names[node.name]] if names.get(node.name) in deployed else list(deployed)
+    own = relative_error(exact, rounded) if is_float(exact.dtype) else 0.0
+    best: _Match | None = None
+    for name in sorted(wanted, key=lambda name: name.rpartition("/")[0] != node.meta.get("module", "")):
+        other = deployed[name]
+        alike = other.shape == exact.shape and is_float(other.dtype) == is_float(exact.dtype)
+        if not alike and name != names.get(node.name):
+            continue
+        allowed = max(FACTOR * own, floor_of(other.dtype))
+        match = _Match(name, _error(exact, other, allowed), allowed)
+        if match:
+            return match
+        best = match if best is None or match.error < best.error else best
+    return best
+
+
+def _error(exact: Array, other: Array, allowed: float) -> float:
+    """The relative error; of a part only, where that part is far off already."""
+    step = exact.size // GLANCE
+    if step > 1 and exact.shape == other.shape:
+        glance = relative_error(exact.reshape(-1)[::step], other.reshape(-1)[::step])
+        if glance > 1e3 * allowed:
+            return glance
+    return relative_error(exact, other)
 
 
 def first_jump(gm: fx.GraphModule, inputs: Sequence[Array], threshold: float) -> Divergence | None:
     """The first node where rounding every value to its recorded dtype costs more than `threshold`, relative."""
     errors: dict[Node, float] = {}
     for node, exact, rounded in _walk(gm, inputs):
-        before = max((errors[n] for n in node.all_input_nodes), default=0.0)
         floating = isinstance(exact, Tensor) and exact.is_floating_point()
-        errors[node] = relative_error(to_array(exact), to_array(rounded)) if floating else before
+        errors[node] = relative_error(to_array(exact), to_array(rounded)) if floating else _before(node, errors)
         if errors[node] > threshold:
-            return Divergence(node.name, node.meta.get("module", ""), "", before, errors[node])
+            return _divergence(node, "", _before(node, errors), errors[node])
     return None
 
 
@@ -83,7 +145,7 @@ def relative_error(exact: Array, other: Array) -> float:
 
 
 def _walk(gm: fx.GraphModule, inputs: Sequence[Array]) -> Iterator[tuple[Node, Any, Any]]:
-    """Run a graph in float64 and with rounding, in lockstep; yields each call with both values, which then may die."""
+    """Run a graph in float64 and with rounding, in lockstep; yields each node with both values, which then may die."""
     sides = (fx.Interpreter(gm), RoundingInterpreter(gm))
     tensors = [promoted(array) for array in inputs]
     for side in sides:
@@ -92,25 +154,10 @@ def _walk(gm: fx.GraphModule, inputs: Sequence[Array]) -> Iterator[tuple[Node, A
         for node in gm.graph.nodes:
             if node.op == "output":
                 return
-            values = tuple(side.run_node(node) for side in sides)
+            values = [side.run_node(node) for side in sides]
             for side, value in zip(sides, values, strict=True):
                 side.env[node] = value
             yield node, *values
             for side in sides:
                 for dead in side.user_to_last_uses.get(node, ()):
                     del side.env[dead]
-
-
-def value_names(gm: fx.GraphModule, model: ModelProto, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The ONNX value of each node, as far as it is known: as `given`, by equal names, and for the outputs."""
-    present = {output for node in model.graph.node for output in node.output}
-    (output,) = gm.graph.find_nodes(op="output")
-    known = {node.name: node.name for node in gm.graph.nodes if node.name in present}
-    known |= {n.name: v for n, v in zip(output.args[0], (o.name for o in model.graph.output), strict=False)}
-    known |= given or {}
-    return {node: value for node, value in known.items() if value in present}
-
-
-def exposable(model: ModelProto) -> tuple[str, ...]:
-    """The names of all values that nodes of the main graph compute, in order."""
-    return tuple(name for node in model.graph.node for name in node.output if name)

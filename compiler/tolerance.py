@@ -91,5 +91,5 @@ def unlike(exact: Array, other: Array) -> Mask | None:
         a, b = exact.astype(np.float64), other.astype(np.float64)
         odd = (np.isfinite(a) != np.isfinite(b)) | (np.isnan(a) != np.isnan(b))
     else:
-        odd = np.asarray(exact != other)
-    return odd if odd.any() else None
+        odd = exact != other
+    return np.asarray(odd) if np.any(odd) else None

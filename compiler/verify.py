@@ -1,6 +1,6 @@
 """Prove that what was made from a network computes what the network computes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from nascc.compiler.capture import Captured
-from nascc.compiler.divergence import Divergence, exposable, first_divergence, value_names
+from nascc.compiler.divergence import Divergence, first_divergence
 from nascc.compiler.equivalence import verify_runner
 from nascc.compiler.errors import NotEquivalent
 from nascc.compiler.reference import Reference, ReferenceRun, exact_runner, output_dtypes
@@ -87,10 +87,22 @@ def find_in_onnx(
     model: Model, graph: fx.GraphModule, names: Mapping[str, str] | None, run: ReferenceRun
 ) -> Divergence | None:
     """Compare every value that the model can show with the graph's; None where it can show none."""
-    proto = model if isinstance(model, ModelProto) else onnx.load(model)
+    inputs = tuple(run.sample.inputs.values())
     try:
-        with OnnxRunner(proto, expose=exposable(proto)) as runner:
-            values = runner.run(run.sample.inputs)
+        values = values_inside(model, inputs)
     except RunnerFailed:
         return None
-    return first_divergence(graph, tuple(run.sample.inputs.values()), values, value_names(graph, proto, names))
+    (output,) = graph.graph.find_nodes(op="output")
+    outputs = dict(zip((node.name for node in output.args[0]), values, strict=False))
+    return first_divergence(graph, inputs, values, outputs | dict(names or {}))
+
+
+def values_inside(model: Model, inputs: Sequence[Array], only: Collection[str] | None = None) -> dict[str, Array]:
+    """The outputs of a model, then every value (of `only`) that it computes on the way, by name.
+
+    `inputs` are in the order of the model's. Raises RunnerFailed where onnxruntime can not show them.
+    """
+    proto = model if isinstance(model, ModelProto) else onnx.load(model)
+    names = [name for node in proto.graph.node for name in node.output if name and (only is None or name in only)]
+    with OnnxRunner(proto, expose=names) as runner:
+        return runner.run(dict(zip((spec.name for spec in runner.inputs), inputs, strict=True)))

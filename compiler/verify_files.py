@@ -10,7 +10,7 @@ import torch
 from onnx import ModelProto
 
 from nascc.compiler.capture import Captured
-from nascc.compiler.divergence import Divergence, exposable, relative_error
+from nascc.compiler.divergence import Divergence, relative_error
 from nascc.compiler.domain import InputDomain, domain_of
 from nascc.compiler.equivalence import verify_runner
 from nascc.compiler.errors import UsageError
@@ -19,7 +19,7 @@ from nascc.compiler.reference import Reference, ReferenceRun, record
 from nascc.compiler.shapes import InputSpec
 from nascc.compiler.tolerance import FACTOR, floor_of
 from nascc.compiler.verification import Verification
-from nascc.compiler.verify import find_in_onnx
+from nascc.compiler.verify import find_in_onnx, values_inside
 from nascc.passes.graph import signature
 from nascc.runtime.errors import RunnerFailed
 from nascc.runtime.runners.base import Array, Runner
@@ -114,23 +114,16 @@ def _proto(model: ModelProto | Path) -> ModelProto:
 
 def _first_common_divergence(a: ModelProto | Path, b: ModelProto | Path, run: ReferenceRun) -> Divergence | None:
     """The first value of `a`, among those of the same name in both, that differs."""
-    protos = [m if isinstance(m, ModelProto) else onnx.load(m) for m in (a, b)]
-    common = [name for name in exposable(protos[0]) if name in set(exposable(protos[1]))]
-    inputs = list(run.sample.inputs.values())
+    inputs = tuple(run.sample.inputs.values())
     try:
-        left, right = (_values(proto, common, inputs) for proto in protos)
+        left = values_inside(a, inputs)
+        right = values_inside(b, inputs, only=left)
     except RunnerFailed:
         return None
     before = 0.0
-    for name in common:
+    for name in (output for node in _proto(a).graph.node for output in node.output if output in right):
         error = relative_error(left[name], right[name])
         if error > FACTOR * floor_of(left[name].dtype):
             return Divergence(name, name.rpartition("/")[0], name, before, error)
         before = max(before, error)
     return None
-
-
-def _values(model: ModelProto, names: list[str], inputs: list[Array]) -> dict[str, Array]:
-    with OnnxRunner(model, expose=names) as runner:
-        given = dict(zip((spec.name for spec in runner.inputs), inputs, strict=True))
-        return runner.run(given)

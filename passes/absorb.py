@@ -85,7 +85,9 @@ def _onwards(side: Affine | str | None, node: Node, go: object) -> Found:
 
 
 def _operator(node: Node) -> str:
-    return str(node.target).split(".")[1] if node.op == "call_function" and "." in str(node.target) else node.op
+    if node.op == "placeholder":
+        return "an input"
+    return str(node.target).split(".")[1] if "aten." in str(node.target) else node.name
 
 
 def _together(found: list[Found]) -> Found:

@@ -19,7 +19,7 @@ Pairs = tuple[tuple[Node, Node], ...]
 class MergeDuplicates(GraphPass[Pairs]):
     """y1 = f(x, c), y2 = f(x, c) -> y2 = y1; constants count as equal when their dtypes and bits are.
 
-    Random operators are never merged.
+    Constants themselves stay apart (two layers may start equal and be trained), and random calls are never merged.
     """
 
     numerics = Numerics.BITWISE
@@ -29,17 +29,15 @@ class MergeDuplicates(GraphPass[Pairs]):
         stands_for: dict[Node, Node] = {}
         for node in gm.graph.nodes:
             key = _key(node, stands_for)
-            if key is not None:
-                original = first.setdefault(key, node)
-                if original is not node:
-                    stands_for[node] = original
-        return tuple(stands_for.items()) or None
+            if key is not None and (original := first.setdefault(key, node)) is not node:
+                stands_for[node] = original
+        return tuple((twin, original) for twin, original in stands_for.items() if twin.op == "call_function") or None
 
     def apply(self, gm: fx.GraphModule, plan: Pairs) -> tuple[Rewrite, ...]:
         for twin, original in plan:
             twin.replace_all_uses_with(original)
             absorb(original, g.sources(twin))
-        return tuple(Rewrite(original.name, g.sources(original)) for twin, original in plan if twin.op == "call_function")
+        return tuple(Rewrite(original.name, g.sources(original)) for _, original in plan)
 
 
 def _key(node: Node, stands_for: dict[Node, Node]) -> Hashable | None:

@@ -139,7 +139,8 @@ def _compare_floats(
 
 def _class_of(values: Floats) -> NDArray[np.int8]:
     """0 where finite, 1 where NaN, 2 and 3 where infinite."""
-    classes = np.isnan(values).astype(np.int8)
+    classes = np.zeros(values.shape, np.int8)
+    classes[np.isnan(values)] = 1
     classes[np.isposinf(values)] = 2
     classes[np.isneginf(values)] = 3
     return classes

@@ -80,6 +80,7 @@ MODELS: dict[str, Callable[..., object]] = {
     "reductions": lambda x: x.sum() + x.mean() + x.var() + x.std(1).mean() + x.amax() + x.max(1)[0].min(),
     "scalars": lambda x: (1 - x) / 2 + x.sub(3, alpha=2) - torch.rsub(x, x) * x.square(),
     "softmax dtype": lambda x: x.half().softmax(-1, dtype=torch.float32),
+    "unfold": lambda x: x.unfold(2, 4, 2).unfold(3, 3, 1) * 2,
     "pads": lambda x: F.pad(F.pad(x, (1, 2)), (1, 1, 1, 1), mode="reflect"),
     "pools": lambda x: F.max_pool2d(x, 2, return_indices=True)[0] + F.avg_pool2d(x, 2) + F.adaptive_max_pool2d(x, 1),
     "addmm": lambda x: (

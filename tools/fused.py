@@ -12,7 +12,7 @@ def lines(compiled: Compiled, name: str, source: Source, *, verbose: bool = Fals
     return (
         render.line("captured", captured(compiled, name), seconds.get("capture")),
         render.line("rewrote", render.rewrote(report.passes), seconds.get("rewrite")),
-        *(render.line("kept", text) for text in render.kept(report.passes, most=None if verbose else render.MOST_KEPT)),
+        *(render.line("kept", text) for text in render.kept(report.passes, every=verbose)),
         render.line("verified", verified(report), seconds.get("verify")),
         *([render.line("lowered", lowered(report), seconds.get("lower"))] if compiled.deployed else []),
         *render.warnings(report),
@@ -38,7 +38,7 @@ def verified(report: Report) -> str:
     if (algebra := render.algebra(report.passes)) is not None:
         parts.append(f"fp64 {algebra:.1g} after every pass")
     errors = render.worst(report.verify)
-    own = [f" ({side} itself {error:.1e})" for side, error in list(errors.items())[1:]]
+    own = [f" ({side}: {error:.1e})" for side, error in list(errors.items())[1:]]
     parts += [f"{side} {error:.1e}" for side, error in list(errors.items())[:1]]
     return "; ".join(parts) + "".join(own)
 

@@ -1,13 +1,13 @@
 """A report of `fuse` or `verify` as lines for a person."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nascc.compiler.report import PassEntry, Report, VerifyEntry
 
-LABEL, WIDTH = 11, 92
-MOST_KEPT = 6
+LABEL, WIDTH = 11, 100
 PHRASES = {
     "EvaluateConstants": ("constant expression evaluated", "constant expressions evaluated"),
     "EliminateIdentities": ("identity removed", "identities removed"),
@@ -44,23 +44,18 @@ def phrase(name: str, n: int) -> str:
     return f"{n} {one if n == 1 else many}"
 
 
-def kept(passes: Sequence["PassEntry"], *, most: int | None = MOST_KEPT) -> list[str]:
-    """What the passes refused: places with the same reason on one line."""
-    places: dict[str, list[str]] = {}
+def kept(passes: Sequence["PassEntry"], *, every: bool = False) -> list[str]:
+    """What the passes refused, and why; of reasons that differ in names only the first, unless `every` is wanted."""
+    groups: dict[str, list[str]] = {}
     for entry in passes:
         for reject in entry.rejects:
-            names = places.setdefault(reject.reason, [])
-            if (name := reject.module or reject.node) not in names:
-                names.append(name)
-    lines = [f"{named(names)}: {reason}" for reason, names in places.items()]
-    hidden = lines[most:] if most is not None else []
-    return lines[:most] + ([f"... and {len(hidden)} more reasons (-v shows all)"] if hidden else [])
-
-
-def named(names: Sequence[str]) -> str:
-    """The first names, and how many there are besides."""
-    shown = ", ".join(f"'{name}'" for name in names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+            text = f"'{reject.module or reject.node}' {reject.reason}"
+            alike = text if every else re.sub(r"'[^']*'|\d+", "", reject.reason)
+            groups.setdefault(alike, []).append(text)
+    return [
+        f"{texts[0]}" + (f" (and {len(texts) - 1} like it, -v shows all)" if texts[1:] else "")
+        for texts in groups.values()
+    ]
 
 
 def worst(entries: Iterable["VerifyEntry"]) -> dict[str, float]:

@@ -37,7 +37,7 @@ def upsample_smooth(
     if mode == "cubic":
         options["cubic_coeff_a"] = -0.5 if antialias else -0.75
     if antialias:
-        options["antialias"] = 1
+        options |= {"antialias": 1, "exclude_outside": 1}
     return _resize(w, x, factors, **options)
 
 

@@ -17,11 +17,38 @@ def promote(gm: fx.GraphModule) -> None:
     for name, tensor in list(g.constants(gm)):
         if tensor.is_floating_point():
             g.set_constant(gm, name, tensor.to(torch.float64))
-    for node in gm.graph.nodes:
+    for node in list(gm.graph.nodes):
         _map_dtypes(node, lambda _, d: torch.float64 if d.is_floating_point else d)
-        if "val" in node.meta:
+        if _makes_floats_of_nothing(node):
+            _widen(node)
+        elif "val" in node.meta:
             node.meta["val"] = pytree.tree_map(_to_float64, node.meta["val"])
     gm.recompile()
+
+
+def _makes_floats_of_nothing(node: Node) -> bool:
+    """Does torch choose the dtype itself: a floating result of integers, sizes or literals, with no dtype given?"""
+    val = node.meta.get("val")
+    if node.op != "call_function" or not isinstance(val, Tensor) or not val.is_floating_point():
+        return False
+    is_told = any(isinstance(a, torch.dtype) for a in (*node.args, *node.kwargs.values()))
+    return not is_told and not any(map(_holds_floats, node.all_input_nodes))
+
+
+def _holds_floats(node: Node) -> bool:
+    return any(isinstance(v, Tensor) and v.is_floating_point() for v in pytree.tree_leaves(node.meta.get("val")))
+
+
+def _widen(node: Node) -> None:
+    """Widen such a result to float64: by its dtype option where there is one, else by a cast behind it."""
+    if any(a.name == "dtype" for a in node.target._schema.arguments):  # type: ignore[union-attr]
+        node.kwargs = {**node.kwargs, "dtype": torch.float64}
+        node.meta["val"] = _to_float64(node.meta["val"])
+        return
+    with node.graph.inserting_after(node):
+        cast = node.graph.call_function(torch.ops.aten._to_copy.default, (node,), {"dtype": torch.float64})
+    node.replace_all_uses_with(cast, lambda user: user is not cast)
+    cast.meta = node.meta | {"val": _to_float64(node.meta["val"])}
 
 
 def demote(gm: fx.GraphModule) -> fx.GraphModule:

@@ -155,6 +155,20 @@ def unbind(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     return None
 
 
+def unfold(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
+    """x.unfold(dim, size, step) -> the windows' indices selected, split off and moved to the end (static sizes)."""
+    x, size, step = a["self"], a["size"], a["step"]
+    sizes, dim = list(g.shape(x)), wrap(a["dimension"], len(g.shape(x)))
+    if not all(isinstance(s, int) for s in sizes):
+        return None
+    windows = g.shape(node)[dim]
+    index = (torch.arange(int(windows)) * step).unsqueeze(1) + torch.arange(size)
+    picked = edit.call(aten.index_select.default, x, dim, edit.constant(index.reshape(-1), f"{g.label(node)}.windows"))
+    split = edit.call(aten.reshape.default, picked, [*sizes[:dim], windows, size, *sizes[dim + 1 :]])
+    order = [d for d in range(len(sizes) + 1) if d != dim + 1]
+    return edit.call(aten.permute.default, split, [*order, dim + 1])
+
+
 def same_shape(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     """expand to the shape it has -> x."""
     x = a["self"]
@@ -193,6 +207,7 @@ def _table() -> dict[Any, Any]:
         narrow: "narrow.default",
         split: "chunk.default split.Tensor split.sizes split_with_sizes.default tensor_split.sections tensor_split.indices",
         unbind: "unbind.int",
+        unfold: "unfold.default",
         same_shape: "expand.default expand_as.default",
         concat: "cat.default concat.default concatenate.default",
     }.items():

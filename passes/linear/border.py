@@ -17,9 +17,7 @@ AMPLIFICATION = 1e3
 
 def reads_outside(op: Operator, size: Sizes) -> Sides:
     """For each dimension, does any output read (before, after) the image of `size`? Yes where the size is not known."""
-    return tuple(
-        (op.offsets[d][0] <= -op.up[d], _reads_after(op, d, n)) for d, n in enumerate(size)
-    )
+    return tuple((op.offsets[d][0] <= -op.up[d], _reads_after(op, d, n)) for d, n in enumerate(size))
 
 
 def _reads_after(op: Operator, d: int, n: int | None) -> bool:
@@ -76,7 +74,7 @@ def solve_padding(first: Operator, wanted: Tensor) -> Tensor | Refusal:
         return Refusal("pad_value needs a first operator that maps constants to constants")
     target = (wanted - first.bias_or_zeros).reshape(first.groups, -1, 1)
     matrix = first.gain.reshape(first.groups, -1, first.gain.shape[1])
-    solution = torch.linalg.lstsq(matrix, target, driver="gelsd").solution
+    solution: Tensor = torch.linalg.lstsq(matrix, target, driver="gelsd").solution
     scale = float(target.abs().max())
     if float((matrix @ solution - target).abs().max()) > 1e-12 * scale:
         return Refusal(f"no constant of {first.c_in} channels maps to the padding of all {first.c_out} channels")

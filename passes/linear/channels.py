@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def regroup(kernel: Tensor, groups: int, fewer: int) -> Tensor:
-    """The same map with `fewer` groups (a divisor of `groups`): [O, I / groups, *t] -> [O, I / fewer, *t], zeros added."""
+    """The same map with `fewer` groups (a divisor of `groups`): [O, I / groups, *t] -> [O, I / fewer, *t]."""
     if groups == fewer:
         return kernel
     merged, (out, inner) = groups // fewer, kernel.shape[:2]

@@ -97,7 +97,9 @@ def _constant(second: Operator, first: Operator, size: Sizes, repair: Repair) ->
         return first
     if repair is Repair.ONES:
         return _on_ones(first, None, first.bias, size)
-    return Refusal("upsampling turns the first's bias into a pattern: exact only with a border map or a channel of ones")
+    return Refusal(
+        "upsampling turns the first's bias into a pattern: exact only with a border map or a channel of ones"
+    )
 
 
 def _pad_with_solution(second: Operator, first: Operator, size: Sizes) -> Operator | Refusal:
@@ -113,13 +115,17 @@ def _on_ones(first: Operator, bias: Tensor | None, moved: Tensor, size: Sizes) -
     """The first with `bias`, and `moved` [C_out] given by a channel of ones instead."""
     taps = border.unit_taps(first, size)
     if taps is None:
-        return Refusal("the first's bias can not ride on a channel of ones: its output is not its input's outline, moved")
+        return Refusal(
+            "the first's bias can not ride on a channel of ones: its output is not its input's outline, moved"
+        )
     grid = union([first.offsets, taps])
     unit = _unit(taps)
     spread = moved.reshape(-1, *[1] * (first.rank + 1)) * unit
     if first.is_outline:
         kernel = first.kernel.new_empty(*first.kernel.shape[:2], *(len(t) for t in grid))
-        return replace(first, kernel=kernel, offsets=grid, bias=bias, ones=kernel.new_empty(first.c_out, *kernel.shape[2:]))
+        return replace(
+            first, kernel=kernel, offsets=grid, bias=bias, ones=kernel.new_empty(first.c_out, *kernel.shape[2:])
+        )
     ones = embed(spread, taps, grid)[:, 0]
     if first.ones is not None:
         ones = ones + embed(first.ones.unsqueeze(1), first.offsets, grid)[:, 0]

@@ -13,9 +13,7 @@ from nascc.passes.linear.threads import pinned
 
 
 @pinned
-def concatenate(
-    ops: Sequence[Operator], size: Sizes | None = None, repair: Repair = Repair.NONE
-) -> Operator | Refusal:
+def concatenate(ops: Sequence[Operator], size: Sizes | None = None, repair: Repair = Repair.NONE) -> Operator | Refusal:
     """x -> the outputs of all operators, one after the other along the channels, as one operator.
 
     Taps, strides and sizes as in `add`. Groups are taken apart and blocks looked for again: a split, a convolution

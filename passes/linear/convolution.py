@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import gcd
 
 import torch
@@ -99,7 +100,7 @@ def to_convolution(op: Operator) -> Convolution:
 
 
 def _step(taps: Ints) -> int:
-    return gcd(*(b - a for a, b in zip(taps, taps[1:], strict=False))) or 1
+    return gcd(*(b - a for a, b in pairwise(taps))) or 1
 
 
 def _fit(taps: Ints, extent: int, stride: int) -> tuple[int, int, int, tuple[int, int]]:
@@ -141,7 +142,5 @@ def run(conv: Convolution, x: Tensor) -> Tensor:
         return F.linear(x, conv.weight, conv.bias)
     pads = [p for sides in reversed(conv.explicit_padding) for p in sides]
     x = F.pad(x, pads) if any(pads) else x
-    return torch.ops.aten.convolution.default(
-        x, conv.weight, conv.bias, list(conv.stride), list(conv.common_padding), list(conv.dilation),
-        conv.transposed, list(conv.output_padding), conv.groups,
-    )  # fmt: skip
+    arguments = (conv.stride, conv.common_padding, conv.dilation, conv.transposed, conv.output_padding, conv.groups)
+    return torch.convolution(x, conv.weight, conv.bias, *arguments)

@@ -29,7 +29,7 @@ def traffic(ops: tuple[LinearOp, ...]) -> float:
     return float(sum(BYTES.get(op.dtype, 4) * (op.activations + op.params) for op in ops))
 
 
-def roofline(ops: tuple[LinearOp, ...], flops_per_byte: float = 20.0, launch_flops: float = 2e4) -> float:
+def roofline(ops: tuple[LinearOp, ...], flops_per_byte: float = 8.0, launch_flops: float = 2e4) -> float:
     """Time as floating point operations of a machine that does `flops_per_byte` while it moves one byte.
 
     Each operator takes the longer of computing and moving, and `launch_flops` to start.

@@ -7,7 +7,7 @@ Score = tuple[float, float]
 
 
 def cheapest_cuts(n: int, score: Callable[[int, int], Score | None]) -> list[tuple[int, int]]:
-    """The pieces (first, end) of 0..n with the least total score; None forbids a piece, single ones are never forbidden."""
+    """The pieces (first, end) of 0..n with the least total score; None forbids a piece of several."""
     best: list[tuple[Score, list[tuple[int, int]]]] = [((0.0, 0.0), [])]
     for end in range(1, n + 1):
         ways = [

@@ -77,7 +77,9 @@ def deploy(op: Operator, fix: str, size: Sizes, smallest: Ints = ()) -> Deployed
     if legal in ((EXACT,), (PAD_VALUE,)):
         fix = legal[0]
     if fix not in legal:
-        return Refusal(f"{fix} is not exact here, only {', '.join(legal) or 'nothing'}: size {size}, groups {op.groups}")
+        return Refusal(
+            f"{fix} is not exact here, only {', '.join(legal) or 'nothing'}: size {size}, groups {op.groups}"
+        )
     if fix == EXACT:
         return Deployed(to_convolution(op))
     if fix == PAD_VALUE:

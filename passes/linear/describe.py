@@ -16,7 +16,9 @@ def describe_deployed(deployed: Deployed, site: Site, tail: Tail = ()) -> tuple[
     if fix == PAD_VALUE:
         ops.insert(0, _elementwise("subtract", conv.c_in, site, site.size))
     if fix == ONES_CHANNEL:
-        ops.insert(0, LinearOp("cat_ones", conv.c_in - 1, conv.c_in, site.size, site.size, **_place(site)))
+        ops.insert(
+            0, LinearOp("cat_ones", conv.c_in - 1, conv.c_in, site.size, site.size, batch=site.batch, dtype=site.dtype)
+        )
     if after:
         kind = "add_map" if fix == BORDER_MAP else "add_tile"
         ops.append(_elementwise(kind, conv.c_out, site, conv.out_size(site.size), tail))
@@ -39,7 +41,8 @@ def describe_convolution(conv: Convolution, site: Site, kind: str = "", tail: Ta
         groups=conv.groups,
         bias=conv.bias is not None,
         tail=tail,
-        **_place(site),
+        batch=site.batch,
+        dtype=site.dtype,
     )
 
 
@@ -50,10 +53,21 @@ def describe_leaf(leaf: Leaf, channels: int, site: Site, tail: Tail = ()) -> tup
     op = plain(leaf.operator)
     if op is None:
         out = getattr(leaf.operator, "size", site.size)
-        return (LinearOp(leaf.kind, channels, channels, site.size, out, tail=tail, **_place(site)),)
+        return (LinearOp(leaf.kind, channels, channels, site.size, out, tail=tail, batch=site.batch, dtype=site.dtype),)
     if channels != op.c_in:
         out = tuple(n or 0 for n in op.out_size(site.size))
-        return (LinearOp(leaf.kind, channels, channels * op.c_out // op.c_in, site.size, out, tail=tail, **_place(site)),)
+        return (
+            LinearOp(
+                leaf.kind,
+                channels,
+                channels * op.c_out // op.c_in,
+                site.size,
+                out,
+                tail=tail,
+                batch=site.batch,
+                dtype=site.dtype,
+            ),
+        )
     conv = to_convolution(op.outline())
     kind = "" if leaf.kind == "conv" else leaf.kind
     return (describe_convolution(conv, site, kind, tail),)
@@ -70,8 +84,4 @@ def describe_join(kind: str, channels: int, branches: int, site: Site, tail: Tai
 
 
 def _elementwise(kind: str, channels: int, site: Site, size: tuple[int, ...], tail: Tail = ()) -> LinearOp:
-    return LinearOp(kind, channels, channels, size, size, tail=tail, **_place(site))
-
-
-def _place(site: Site) -> dict[str, int | str]:
-    return {"batch": site.batch, "dtype": site.dtype}
+    return LinearOp(kind, channels, channels, size, size, tail=tail, batch=site.batch, dtype=site.dtype)

@@ -33,7 +33,8 @@ def add_at(target: Tensor, piece: Tensor, positions: tuple[Ints, ...]) -> None:
     """Add `piece` [O, I, *p] to `target` at distinct positions along each dimension, in place."""
     rank = len(positions)
     index = [torch.tensor(p).reshape([-1 if d == k else 1 for d in range(rank)]) for k, p in enumerate(positions)]
-    target[(slice(None), slice(None), *index)] += piece
+    everywhere: tuple[slice | Tensor, ...] = (slice(None), slice(None))
+    target[(*everywhere, *index)] += piece
 
 
 def _positions(taps: Ints, grid: Ints) -> Ints:
@@ -57,7 +58,8 @@ def convolve(
         return torch.empty(shape, dtype=first.dtype, device="meta"), grid
     out = first.new_zeros(shape)
     for at in product(*(range(len(t)) for t in second_taps)):
-        piece = multiply(second[(slice(None), slice(None), *at)], second_groups, first, first_groups)
+        tap: tuple[slice | int, ...] = (slice(None), slice(None), *at)
+        piece = multiply(second[tap], second_groups, first, first_groups)
         shifted = (tuple(t[k] + b for b in early) for k, t, early in zip(at, second_taps, first_taps, strict=True))
         add_at(out, piece, tuple(_positions(s, g) for s, g in zip(shifted, grid, strict=True)))
     return out, grid
@@ -105,8 +107,7 @@ def tidy(op: Operator) -> Operator:
     groups = blocks(op.support, op.groups)
     if groups != op.groups:
         op = with_groups(op, groups)
-    dropped = {k: None for k in ("bias", "pad_value", "ones") if _is_zero(getattr(op, k))}
-    return replace(op, **dropped) if dropped else op
+    return replace(op, bias=_or_none(op.bias), pad_value=_or_none(op.pad_value), ones=_or_none(op.ones))
 
 
 def with_groups(op: Operator, groups: int) -> Operator:
@@ -125,5 +126,6 @@ def with_groups(op: Operator, groups: int) -> Operator:
     return replace(op, kernel=kernel, groups=groups, remembered=remembered)
 
 
-def _is_zero(vector: Tensor | None) -> bool:
-    return vector is not None and not vector.is_meta and not bool(vector.any())
+def _or_none(vector: Tensor | None) -> Tensor | None:
+    """None for zeros whose values are known."""
+    return None if vector is not None and not vector.is_meta and not bool(vector.any()) else vector

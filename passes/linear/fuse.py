@@ -7,16 +7,16 @@ from nascc.passes.linear.add import add
 from nascc.passes.linear.compose import Repair, compose
 from nascc.passes.linear.concatenate import concatenate
 from nascc.passes.linear.operator import Operator, Refusal, Sizes
-from nascc.passes.linear.region import Chain, Expr, Leaf, Sum, plain
+from nascc.passes.linear.region import Chain, Expr, Leaf, Sum, identity_of, plain
 
-Key = tuple[tuple[int, ...], Sizes, Repair]
+Key = tuple[tuple[object, ...], Sizes, Repair]
 
 
 @dataclass(frozen=True)
 class Fuser:
     """Folds expressions up; with `outlines` without the values of their kernels, which takes no arithmetic.
 
-    Results are kept by the identity of the parts, so the parts must outlive the fuser.
+    Results are kept by the identity of the leaves, so these must outlive the fuser.
     """
 
     outlines: bool = False
@@ -29,7 +29,7 @@ class Fuser:
             return self._leaf(part)
         if isinstance(part, Chain):
             return self.fuse_row(part.parts, size, repair)
-        key = ((id(part), *map(id, part.parts)), size, repair)
+        key = (identity_of(part), size, repair)
         if key not in self.known:
             self.known[key] = self._parallel(part, size, repair)
         return self.known[key]
@@ -38,7 +38,7 @@ class Fuser:
         """Parts one after the other as one operator; every beginning of the row is kept for longer ones."""
         if len(parts) == 1:
             return self.fuse(parts[0], size, repair)
-        key = (tuple(map(id, parts)), size, repair)
+        key = (tuple(map(identity_of, parts)), size, repair)
         if key not in self.known:
             self.known[key] = self._append(self.fuse_row(parts[:-1], size, repair), parts[-1], size, repair)
         return self.known[key]
@@ -62,7 +62,9 @@ class Fuser:
     def _leaf(self, leaf: Leaf) -> Operator | Refusal:
         op = plain(leaf.operator)
         if op is None:
-            return Refusal(f"'{leaf.name}' is a mean whose weights change at the border or with the size: no convolution")
+            return Refusal(
+                f"'{leaf.name}' is a mean whose weights change at the border or with the size: no convolution"
+            )
         if not self.outlines:
             return op
         if id(leaf) not in self.leaves:

@@ -8,7 +8,7 @@ from nascc.passes.linear.description import LinearOp
 from nascc.passes.linear.forms import Form, Step, build
 from nascc.passes.linear.fuse import Fuser
 from nascc.passes.linear.operator import Refusal
-from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Region, Site, Sum, leaves
+from nascc.passes.linear.region import Chain, Expr, Region, Site, leaves
 
 
 class Mode(Enum):
@@ -33,7 +33,6 @@ class Segment:
     after: tuple[LinearOp, ...]
     cost_before: float
     cost_after: float
-    why: str = ""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -48,22 +47,24 @@ class Segment:
     def __str__(self) -> str:
         head = "kept" if self.form is None else f"{self.form.shape.value}, {self.form.fix}"
         costs = f"{self.cost_before:.4g}" if self.form is None else f"{self.cost_before:.4g} -> {self.cost_after:.4g}"
-        return f"{head:24} {costs:24} {' + '.join(self.members)}" + (f"  ({self.why})" if self.why else "")
+        return f"{head:24} {costs:26} {' + '.join(self.members)}"
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """Planned parts one after the other."""
+    """Planned parts one after the other; `why[k]` says why part k + 1 does not join part k."""
 
     parts: tuple["Planned", ...]
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Join:
-    """Planned branches of one input, summed or concatenated (`kind` 'sum' or 'concat')."""
+    """Planned branches of one input, summed or concatenated (`kind`); `why` says why they are not one."""
 
     kind: str
     parts: tuple["Planned", ...]
+    why: str = ""
 
 
 Planned: TypeAlias = Segment | Row | Join
@@ -92,7 +93,19 @@ class Plan:
     def __str__(self) -> str:
         size = "x".join(map(str, self.region.site.size)) or "vector"
         head = f"{self.mode.value}, {size}: cost {self.cost_before:.4g} -> {self.cost_after:.4g}"
-        return "\n".join([head, *(f"  {s}" for s in self.segments)])
+        return "\n".join([head, *_lines(self.root, "  ")])
+
+
+def _lines(node: Planned, indent: str) -> list[str]:
+    if isinstance(node, Segment):
+        return [indent + str(node)]
+    if isinstance(node, Join):
+        title = f"{indent}{node.kind} of" + (f"  [not one: {node.why}]" if node.why else "")
+        return [title, *(line for part in node.parts for line in _lines(part, indent + "  "))]
+    lines = _lines(node.parts[0], indent)
+    for part, why in zip(node.parts[1:], node.why or ("",) * len(node.parts), strict=False):
+        lines += ([f"{indent}  [apart: {why}]"] if why else []) + _lines(part, indent)
+    return lines
 
 
 def _segments(node: Planned) -> tuple[Segment, ...]:
@@ -111,13 +124,3 @@ def steps(segment: Segment) -> tuple[Step, ...] | Refusal:
     """
     assert segment.form is not None, "a kept segment has no operators of its own"
     return build(Fuser(), row_of(segment.part), segment.site, segment.form)
-
-
-def join_kind(part: Sum | Concat) -> str:
-    """'sum' or 'concat'."""
-    return "sum" if isinstance(part, Sum) else "concat"
-
-
-def is_kept(node: Planned) -> bool:
-    """Is it a leaf that stays?"""
-    return isinstance(node, Segment) and node.form is None and isinstance(node.part, Leaf)

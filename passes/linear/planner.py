@@ -2,40 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from nascc.passes.linear.compose import Repair
 from nascc.passes.linear.cost import Cost
 from nascc.passes.linear.cuts import Score, cheapest_cuts, cheapest_groups
-from nascc.passes.linear.describe import Tail, describe_join, describe_leaf
+from nascc.passes.linear.describe import describe_join
 from nascc.passes.linear.description import LinearOp
-from nascc.passes.linear.forms import Form, build, describe_steps, forms
+from nascc.passes.linear.forms import build, describe_steps, forms
 from nascc.passes.linear.fuse import Fuser
+from nascc.passes.linear.keep import Found, Place, joined, keep, places, total
 from nascc.passes.linear.operator import Refusal
-from nascc.passes.linear.plan import Join, Mode, Plan, Planned, Row, Segment, join_kind, row_of
-from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Region, Site, Sum
-from nascc.passes.linear.region import channels_after, flatten, input_channels, leaves, site_after, sites
+from nascc.passes.linear.plan import Mode, Plan, Row, Segment, row_of
+from nascc.passes.linear.region import (
+    Chain,
+    Concat,
+    Expr,
+    Leaf,
+    Region,
+    Sum,
+    flatten,
+    identity_of,
+    input_channels,
+    leaves,
+)
 
+Kind: TypeAlias = type[Chain] | type[Sum] | type[Concat]
 FEW = 8
 """Up to so many branches of a sum every grouping is tried; of more only neighbours are merged."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an expression stands, how many channels feed it, and what directly follows."""
-
-    site: Site
-    channels: int
-    tail: Tail = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A planned expression: what it runs, what that costs, how many operators of its own it has."""
-
-    node: Planned
-    ops: tuple[LinearOp, ...]
-    cost: float
-    count: int
 
 
 def plan(region: Region, cost: Cost, mode: Mode = Mode.AUTO) -> Plan:
@@ -46,55 +40,135 @@ def plan(region: Region, cost: Cost, mode: Mode = Mode.AUTO) -> Plan:
     """
     region = replace(region, expression=flatten(region.expression))
     place = Place(region.site, input_channels(region.expression), region.tail)
-    before, after = (_Planner(cost, m).best(region.expression, place) for m in (Mode.NEVER, mode))
-    return Plan(region, mode, after.node, before.cost, after.cost)
+    kept = keep(region.expression, place, cost)
+    found = kept if mode is Mode.NEVER else _Planner(cost, mode).best(region.expression, place)
+    return Plan(region, mode, found.node, kept.cost, found.cost)
 
 
 @dataclass(frozen=True)
 class _Planner:
+    """One search; results are kept by expression and place."""
+
     cost: Cost
     mode: Mode
     fuser: Fuser = field(default_factory=lambda: Fuser(outlines=True))
-    known: dict[tuple[int, Place], Found] = field(default_factory=dict)
-    merged: dict[tuple[type, tuple[int, ...], Place], Found | Refusal] = field(default_factory=dict)
-    kept_alive: list[Expr] = field(default_factory=list)
+    planned: dict[object, Found] = field(default_factory=dict)
+    merged: dict[object, Found | Refusal] = field(default_factory=dict)
 
     def best(self, part: Expr, place: Place) -> Found:
         """The best plan of an expression."""
-        key = (id(part), place)
-        if key not in self.known:
-            plan_of = self._leaf if isinstance(part, Leaf) else self._chain if isinstance(part, Chain) else self._fork
-            self.known[key] = plan_of(part, place)  # type: ignore[operator]
-        return self.known[key]
+        key = (identity_of(part), place)
+        if key not in self.planned:
+            self.planned[key] = self._plan(part, place)
+        return self.planned[key]
 
-    def _leaf(self, leaf: Leaf, place: Place) -> Found:
-        ops = describe_leaf(leaf, place.channels, place.site, place.tail)
-        cost = self._cost(ops)
-        return Found(Segment(leaf, place.site, None, ops, ops, cost, cost), ops, cost, len(ops))
+    def _plan(self, part: Expr, place: Place) -> Found:
+        if isinstance(part, Leaf):
+            return keep(part, place, self.cost)
+        return self._chain(part, place) if isinstance(part, Chain) else self._fork(part, place)
 
     def _chain(self, chain: Chain, place: Place) -> Found:
-        parts, places = chain.parts, _places(chain.parts, place)
-        cuts = cheapest_cuts(len(parts), lambda i, j: self._score(self._piece(Chain, parts[i:j], places[i][j - i])))
-        pieces = [_legal(self._piece(Chain, parts[i:j], places[i][j - i])) for i, j in cuts]
-        nodes = [pieces[0].node]
-        for (i, j), (k, end), found in zip(cuts, cuts[1:], pieces[1:], strict=False):
-            apart = sum(self._cost_of(parts[a:b], places[a][b - a]) for a, b in ((i, j), (k, end)))
-            nodes.append(_with_reason(found.node, self._why(Chain, parts[i:end], places[i][end - i], apart)))
-        return self._together(Row(tuple(nodes)) if len(nodes) > 1 else nodes[0], pieces)
+        parts, at = chain.parts, places(chain.parts, place)
+
+        def piece(i: int, j: int) -> Found | Refusal:
+            return self._merge(Chain, parts[i:j], replace(at[i], tail=place.tail if j == len(parts) else ()))
+
+        cuts = cheapest_cuts(len(parts), lambda i, j: self._score(piece(i, j)))
+        found = [_legal(piece(i, j)) for i, j in cuts]
+        if len(found) == 1:
+            return found[0]
+        neighbours = zip(cuts, cuts[1:], found, found[1:], strict=False)
+        why = tuple(_why(piece(i, end), a.cost + b.cost) for (i, _), (_, end), a, b in neighbours)
+        return total(Row(tuple(f.node for f in found), why), found)
 
     def _fork(self, part: Sum | Concat, place: Place) -> Found:
-        kind, parts = type(part), part.parts
-        inner = replace(place, tail=())
-        one_more = self._join_score(part, 2, place) if isinstance(part, Sum) else (0.0, 0.0)
+        parts, kind, inner = part.parts, type(part), replace(place, tail=())
+
+        def piece(members: Sequence[int]) -> Found | Refusal:
+            return self._merge(kind, tuple(parts[k] for k in members), inner)
 
         def score(members: Sequence[int]) -> Score | None:
-            found = self._score(self._piece(kind, tuple(parts[k] for k in members), inner))
-            return None if found is None else (found[0] + one_more[0], found[1] + one_more[1])
+            found = self._score(piece(members))
+            return None if found is None else (found[0] + extra[0], found[1] + extra[1])
 
-        if isinstance(part, Sum) and len(parts) <= FEW and self.mode is not Mode.NEVER:
+        extra = self._price_of_addition(part, place)
+        if isinstance(part, Sum) and len(parts) <= FEW:
             groups = cheapest_groups(len(parts), score)
         else:
             groups = [tuple(range(i, j)) for i, j in cheapest_cuts(len(parts), lambda i, j: score(range(i, j)))]
-        apart = self._apart(part, [tuple(parts[k] for k in group) for group in groups], inner, place)
-        whole = self._piece(kind, parts, place)
-        return apart if isinstance(whole, Refusal) or self._key(whole) > self._key(apart) else whole
+        whole = self._merge(kind, parts, place)
+        if len(groups) == 1:
+            return _legal(whole)
+        chosen = [_legal(piece(group)) for group in groups]
+        apart = joined(part, chosen, place, self.cost)
+        if isinstance(whole, Found) and self._key(whole) <= self._key(apart):
+            return whole
+        return joined(part, chosen, place, self.cost, _why(whole, apart.cost))
+
+    def _price_of_addition(self, part: Sum | Concat, place: Place) -> Score:
+        """What one more group of a sum adds to the score; a concat costs the same for any number of groups."""
+        behind = place.after(part)
+        ops = describe_join("sum", behind.channels, 2, behind.site) if isinstance(part, Sum) else ()
+        return self._order(self.cost(ops), len(ops)) if ops else (0.0, 0.0)
+
+    def _merge(self, kind: Kind, parts: tuple[Expr, ...], place: Place) -> Found | Refusal:
+        """Parts joined in their cheapest form other than standing as they are; a single part in its best plan."""
+        if len(parts) == 1:
+            return self.best(parts[0], place)
+        key = (kind.__name__, tuple(map(identity_of, parts)), place)
+        if key not in self.merged:
+            self.merged[key] = self._collapse(kind(parts), place)
+        return self.merged[key]
+
+    def _collapse(self, part: Expr, place: Place) -> Found | Refusal:
+        kept, row = keep(part, place, self.cost), row_of(part)
+        found: list[Found] = []
+        why = self._refusal(row, place)
+        for form in forms(self.fuser, row, place.site):
+            steps = build(self.fuser, row, place.site, form)
+            if isinstance(steps, Refusal):
+                continue
+            ops = describe_steps(steps, place.channels, place.site, place.tail)
+            if self.mode is Mode.AUTO and (grown := _grows(part, kept.ops, ops)) is not None:
+                why = grown
+                continue
+            cost = self.cost(ops)
+            found.append(Found(Segment(part, place.site, form, kept.ops, ops, kept.cost, cost), ops, cost, len(steps)))
+        return min(found, key=self._key) if found else why
+
+    def _refusal(self, row: Sequence[Expr], place: Place) -> Refusal:
+        """Why a row has no form, should it have none."""
+        for repair in (Repair.ONES, Repair.NONE):
+            if isinstance(fused := self.fuser.fuse_row(row, place.site.known, repair), Refusal):
+                return fused
+        return Refusal(
+            "the border correction fits neither a map, for sizes may change, nor a channel, for there are groups"
+        )
+
+    def _key(self, found: Found) -> Score:
+        return self._order(found.cost, found.count)
+
+    def _order(self, cost: float, count: int) -> Score:
+        return (float(count), cost) if self.mode is Mode.ALWAYS else (cost, float(count))
+
+    def _score(self, found: Found | Refusal) -> Score | None:
+        return None if isinstance(found, Refusal) else self._key(found)
+
+
+def _legal(found: Found | Refusal) -> Found:
+    assert isinstance(found, Found), "a search never takes a forbidden piece"
+    return found
+
+
+def _why(together: Found | Refusal, apart: float) -> str:
+    if isinstance(together, Refusal):
+        return together.reason
+    return f"{together.cost:.4g} together, {apart:.4g} apart"
+
+
+def _grows(part: Expr, before: tuple[LinearOp, ...], after: tuple[LinearOp, ...]) -> Refusal | None:
+    """Linear layers collapse only when that takes fewer parameters: they are read once for each image."""
+    if not any(leaf.kind == "linear" for leaf in leaves(part)):
+        return None
+    old, new = (sum(op.params for op in ops) for ops in (before, after))
+    return Refusal(f"linear layers would grow from {old} to {new} parameters") if new > old else None

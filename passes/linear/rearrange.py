@@ -38,25 +38,19 @@ class PixelShuffle:
 
 def pixel_shuffle(channels: int, factor: int, rank: int = 2) -> PixelShuffle:
     """`aten.pixel_shuffle` giving `channels`: each channel's r^d inputs go to the pixels of an r^d cell, row-major."""
-    return PixelShuffle(factor, convolution(**_cells(channels, factor, rank), transposed=True))
+    return PixelShuffle(factor, _cells(channels, factor, rank, transposed=True))
 
 
 def pixel_unshuffle(channels: int, factor: int, rank: int = 2) -> Operator:
     """`aten.pixel_unshuffle` of `channels`: the pixels of an r^d cell become r^d channels, row-major."""
-    return convolution(**_cells(channels, factor, rank))
+    return _cells(channels, factor, rank, transposed=False)
 
 
-def _cells(channels: int, factor: int, rank: int) -> dict[str, object]:
+def _cells(channels: int, factor: int, rank: int, *, transposed: bool) -> Operator:
     phases = factor**rank
-    weight = torch.eye(phases, dtype=torch.float64).reshape(phases, 1, *[factor] * rank)
-    return {
-        "weight": weight.repeat(channels, 1, *[1] * rank),
-        "bias": None,
-        "stride": [factor] * rank,
-        "padding": [0] * rank,
-        "dilation": [1] * rank,
-        "groups": channels,
-    }
+    cell = torch.eye(phases, dtype=torch.float64).reshape(phases, 1, *[factor] * rank)
+    weight = cell.repeat(channels, 1, *[1] * rank)
+    return convolution(weight, None, [factor] * rank, [0] * rank, [1] * rank, channels, transposed=transposed)
 
 
 def select(channels: Sequence[int], c_in: int, rank: int) -> Operator:

@@ -105,7 +105,7 @@ def leaves(expression: Expr) -> tuple[Leaf, ...]:
 
 
 def flatten(expression: Expr) -> Expr:
-    """The same expression with chains in chains, sums in sums and concats in concats dissolved, single parts unwrapped."""
+    """The same expression, chains in chains, sums in sums and concats in concats dissolved, single parts unwrapped."""
     if isinstance(expression, Leaf):
         return expression
     kind = type(expression)
@@ -137,6 +137,22 @@ def channels_after(expression: Expr, channels: int) -> int:
         counts.append(channels_after(part, channels))
         channels = counts[-1] if isinstance(expression, Chain) else channels
     return sum(counts) if isinstance(expression, Concat) else counts[-1]
+
+
+def input_channels(expression: Expr) -> int:
+    """Channels an expression reads; 0 when nothing in it fixes them."""
+    if isinstance(expression, Leaf):
+        op = plain(expression.operator)
+        return 0 if op is None else op.c_in
+    found = (input_channels(part) for part in expression.parts)
+    return next((c for c in found if c), 0)
+
+
+def identity_of(expression: Expr) -> tuple[object, ...]:
+    """A key that is equal for expressions of the same leaves in the same structure."""
+    if isinstance(expression, Leaf):
+        return (id(expression),)
+    return (type(expression).__name__, *map(identity_of, expression.parts))
 
 
 def sites(parts: Sequence[Expr], site: Site) -> list[Site]:

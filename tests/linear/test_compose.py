@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from linear.strategies import Case, check, errors, operators, random
 
+from linear.strategies import Case, check, errors, operators, random
 from nascc.passes.linear.compose import Repair, compose
 from nascc.passes.linear.operator import Refusal
 
