@@ -63,7 +63,9 @@ def capture(
     _rename(gm, input_names, output_names)
     signature = g.signature(gm)
     specs = named_specs(gm, tuple(shapes or ()))
-    example = tuple(x for x, slot in zip(_flat_example(program), signature.input_slots, strict=True) if slot is not None)
+    example = tuple(
+        x for x, slot in zip(_flat_example(program), signature.input_slots, strict=True) if slot is not None
+    )
     call = _flat_call(original, signature, program)
     if mean is not None or std is not None:
         wanted = next((s.dtype for s in shapes or () if not s.dtype.is_floating_point), None)
@@ -139,11 +141,15 @@ def _covers(here: InputSpec, wanted: InputSpec) -> bool:
 
 def _recipe(wanted: tuple[InputSpec, ...]) -> str:
     """The lines of Python that export a model with the shapes asked for."""
-    tensors = ", ".join(f"torch.zeros({', '.join(str(d) if isinstance(d, int) else '2' for d in s.dims)})" for s in wanted)
+    tensors = ", ".join(
+        f"torch.zeros({', '.join(str(d) if isinstance(d, int) else '2' for d in s.dims)})" for s in wanted
+    )
     open_sizes = [{i: d for i, d in enumerate(s.dims) if isinstance(d, str)} for s in wanted]
     if not any(open_sizes):
         return f"`torch.export.save(torch.export.export(model, ({tensors},)), 'model.pt2')`"
-    dynamic = ", ".join("{" + ", ".join(f'{i}: torch.export.Dim("{d}")' for i, d in o.items()) + "}" for o in open_sizes)
+    dynamic = ", ".join(
+        "{" + ", ".join(f'{i}: torch.export.Dim("{d}")' for i, d in o.items()) + "}" for o in open_sizes
+    )
     return f"`torch.export.save(torch.export.export(model, ({tensors},), dynamic_shapes=({dynamic},)), 'model.pt2')`"
 
 
@@ -239,5 +245,3 @@ def _checked(what: str, wanted: Sequence[str] | None, found: tuple[str, ...]) ->
     if len(wanted) != len(found) or len(set(wanted)) != len(wanted):
         raise UsageError(f"the model has {len(found)} {what}(s) ({', '.join(found)}), found names {', '.join(wanted)}")
     return tuple(wanted)
-
-

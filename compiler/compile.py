@@ -117,10 +117,8 @@ def compile(
     report = new_report("compile", seed=seed)
     report.target = _target_entry(profile, opset)
     with steps.step("capture"):
-        captured = capture(
-            model, inputs, shapes=_specs(shapes), input_names=input_names, output_names=output_names, mean=mean, std=std,
-            seed=seed,
-        )  # fmt: skip
+        names = {"input_names": input_names, "output_names": output_names}
+        captured = capture(model, inputs, shapes=_specs(shapes), **names, mean=mean, std=std, seed=seed)
     report.warnings = captured.warnings
     reference = None
     if verify:
@@ -131,7 +129,7 @@ def compile(
     deployed = verification = None
     if lower:
         with steps.step("lower"):
-            deployed = deploy(graph, profile, opset, ir_version_of(opset), simplify=simplify)
+            deployed = deploy(graph, profile, opset, captured.input_specs, simplified=simplify)
         report.warnings = (*report.warnings, *deployed.warnings)
     if reference is not None:
         with steps.step("verify"):
@@ -143,13 +141,11 @@ def compile(
     return Compiled(graph, captured, deployed, verification, report, steps.seconds)
 
 
-def _proof(
-    captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference
-) -> Verification:
+def _proof(captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference) -> Verification:
     """The ONNX model, or else the rewritten module, against the captured network."""
     if deployed is None:
         return verify_module(reference, demote(graph))
-    return verify_onnx(captured, deployed.model, reference=reference, graph=deployed.graph, names=deployed.value_names)
+    return verify_onnx(captured, deployed.model, reference=reference, graph=deployed.graph)
 
 
 def _rewrite(

@@ -1,6 +1,5 @@
 """From the rewritten graph to the ONNX model of a target: substitute what is lacking, write, check."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onnx import ModelProto

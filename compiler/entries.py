@@ -27,4 +27,3 @@ def pass_entry(result: PassResult, before: dict[str, int], after: dict[str, int]
         error=None if error is None else PassError64(fp64_rel=error),
         **changes,
     )
-

@@ -72,8 +72,8 @@ def _keywords(model: nn.Module, names: list[str]) -> list[str]:
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
     if not takes_any and not len(required) <= len(names) <= len(known):
         raise UsageError(
-            f"the model takes {len(required)} to {len(known)} inputs ({', '.join(known)}), but --shapes gives {len(names)}; "
-            "repeat --shapes, once for each input"
+            f"the model takes {len(required)} to {len(known)} inputs ({', '.join(known)}), but --shapes "
+            f"gives {len(names)}; repeat --shapes, once for each input"
         )
     by_name = set(names) <= set(known) and names != known[: len(names)]
     needs_names = any(parameters[n].kind is inspect.Parameter.KEYWORD_ONLY for n in required)

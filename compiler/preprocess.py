@@ -39,7 +39,9 @@ class Normalisation:
         if not isinstance(channels, int):
             raise UsageError(f"--mean and --std need a fixed number of channels, found '{channels}'")
         numbers = [tuple(v) if v else (d,) for v, d in ((mean, 0.0), (std, 1.0))]
-        wrong = [f"--{n} has {len(v)}" for n, v in zip(("mean", "std"), numbers, strict=True) if len(v) not in (1, channels)]
+        wrong = [
+            f"--{n} has {len(v)}" for n, v in zip(("mean", "std"), numbers, strict=True) if len(v) not in (1, channels)
+        ]
         if wrong or not all(numbers[1]):
             what = " and ".join(wrong) or "--std has a zero"
             raise UsageError(f"--mean and --std must have 1 or {channels} numbers, std not 0, but {what}")

@@ -77,9 +77,9 @@ def _choices(given: Sizes, batches: set[str], k: int) -> tuple[Sizes, ...]:
 
 
 def _multiple(size: int, i: int, *, larger: bool) -> int:
-    """Another size near `size`, or near its half: a multiple of 32 where `size` allows one."""
+    """A larger size than `size`, or about half of it: a multiple of 32 where `size` is."""
     step = 32 if size >= 64 else max(1, size // 4)
-    return size + step if larger else max(step, size // 2 // step * step + i * step)
+    return size + step if larger else max(step, (size // 2 // step - i // 2) * step)
 
 
 def draw(domains: Sequence[InputDomain], plan: Plan, sizes: Sizes) -> Sample:

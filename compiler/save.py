@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def save(compiled: "Compiled", path: Path) -> Path:
-    """Write `.onnx` or `.pt2` by atomic rename, and add the file to the report. Raises UsageError for other suffixes."""
+    """Write `.onnx` or `.pt2` by atomic rename and add it to the report. Raises UsageError for other suffixes."""
     if path.suffix == ".onnx":
         model = compiled.onnx
         with atomically(path) as temporary:

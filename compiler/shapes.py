@@ -10,8 +10,7 @@ from nascc.compiler.errors import UsageError
 
 GRAMMAR = "NAME:SIZExSIZEx...[:DTYPE], as in x:1x3x224x224 or ids:Nx128:int64 (a letter is a dynamic size)"
 DTYPES = {
-    name: getattr(torch, name)
-    for name in "float32 float16 bfloat16 float64 uint8 int8 int16 int32 int64 bool".split()
+    name: getattr(torch, name) for name in "float32 float16 bfloat16 float64 uint8 int8 int16 int32 int64 bool".split()
 }
 _SPEC = re.compile(r"(?:(?P<name>[A-Za-z_]\w*):)?(?P<dims>[^:]*)(?::(?P<dtype>\w+))?")
 

@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, ValueInfoProto
+
+from nascc.compiler.lowering import write_onnx
 
 WORKER = "nascc.compiler.simplify_worker"
 GROWTH = 1.25
@@ -41,13 +43,11 @@ def simplify(model: ModelProto, *, seconds: float = 120, mib: int = 8192) -> tup
 def _run(model: ModelProto, seconds: float, mib: int) -> ModelProto:
     with tempfile.TemporaryDirectory(prefix="nascc-") as folder:
         source, result = Path(folder, "source.onnx"), Path(folder, "result.onnx")
-        try:
-            source.write_bytes(model.SerializeToString(deterministic=True))
-        except (EncodeError, ValueError) as error:
-            raise _Unusable("the model is larger than the 2 GiB that onnxsim can read") from error
+        if len(write_onnx(model, source)) > 1:
+            raise _Unusable("the model is larger than the 2 GiB that onnxsim can read")
         _wait(_command(source, result, mib), seconds)
         try:
-            return ModelProto.FromString(result.read_bytes())
+            return onnx.load(result)
         except (OSError, DecodeError) as error:
             raise _Unusable(f"onnxsim left no readable model: {error}") from error
 

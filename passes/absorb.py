@@ -1,4 +1,4 @@
-"""Where an affine map can disappear into weights: the layers above that produce a value, or those below that read it."""
+"""Where an affine map can disappear into weights: layers above that produce a value, or below that read it."""
 
 from dataclasses import dataclass
 
@@ -81,7 +81,7 @@ def _reader(layer: Conv | Linear, affine: Affine) -> Found:
 def _onwards(side: Affine | str | None, node: Node, go: object) -> Found:
     if side is None:
         return Blocked(f"meets '{g.label(node)}' ({_operator(node)}), which does not commute with it", near=False)
-    return Blocked(side, near=False) if isinstance(side, str) else go(side)  # type: ignore[operator,no-any-return]
+    return Blocked(side, near=False) if isinstance(side, str) else go(side)  # type: ignore[operator]
 
 
 def _operator(node: Node) -> str:

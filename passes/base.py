@@ -64,7 +64,7 @@ class PassResult:
 
 
 @dataclass(frozen=True)
-class Pass(ABC):
+class Pass:
     """Common ground of both kinds of pass: fields are options, class attributes say how it behaves."""
 
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
@@ -81,7 +81,7 @@ class Pass(ABC):
 
 
 @dataclass(frozen=True)
-class RewritePass(Pass, Generic[T]):
+class RewritePass(Pass, ABC, Generic[T]):
     """A local rewrite. The driver owns the walk, the fixed point, dead code, provenance and the report."""
 
     @abstractmethod
@@ -94,7 +94,7 @@ class RewritePass(Pass, Generic[T]):
 
 
 @dataclass(frozen=True)
-class GraphPass(Pass, Generic[T]):
+class GraphPass(Pass, ABC, Generic[T]):
     """A rewrite that needs the whole graph: first a plan, which can be printed, then its application."""
 
     @abstractmethod

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.fx import Node
 
 from nascc.passes import graph as g
@@ -31,18 +33,17 @@ def below(node: Node, affine: Affine) -> Side | None:
 
 def split_concat(node: Node, affine: Affine) -> list[tuple[Node, Affine]] | str:
     """The map on each input of a concatenation that together equal `affine` on its output."""
-    inputs, dim = list(node.args[0]), node.args[1] if len(node.args) > 1 else 0  # type: ignore[arg-type]
+    arguments_: Any = node.args
+    inputs, dim = list(arguments_[0]), int((*arguments_, 0)[1])
     if len(set(inputs)) < len(inputs):
         return f"'{g.label(node)}' concatenates one value twice"
     if affine.axis != dim:
         return [(x, affine) for x in inputs]
-    sizes = [g.shape(x)[dim] for x in inputs]
-    if not all(isinstance(s, int) for s in sizes):
+    sizes = [s for x in inputs if isinstance(s := g.shape(x)[dim], int)]
+    if len(sizes) < len(inputs):
         return f"'{g.label(node)}' concatenates a dynamic number of channels"
-    scales, shifts = affine.scale.split(sizes), affine.shift.split(sizes)
-    return [
-        (x, Affine(affine.node, affine.input, s, t, dim)) for x, s, t in zip(inputs, scales, shifts, strict=True)
-    ]
+    scales, shifts = torch.split(affine.scale, sizes), torch.split(affine.shift, sizes)
+    return [(x, Affine(affine.node, affine.input, s, t, dim)) for x, s, t in zip(inputs, scales, shifts, strict=True)]
 
 
 def _spatial(n: int | None) -> Callable[[Node, Affine, bool], Side]:
@@ -99,12 +100,14 @@ def _reshape(node: Node, affine: Affine, up: bool) -> Side:
     here, there = (g.shape(node), g.shape(x)) if up else (g.shape(x), g.shape(node))
     if affine.axis is None:
         return affine
-    for axis, size in enumerate(there):
-        repeats = _repeats(here, there, affine.axis, axis)
-        if repeats is not None:
-            outer, inner = repeats
-            return affine.with_channels(lambda v: v.repeat_interleave(inner).repeat(outer)).on(axis)
+    for axis in range(len(there)):
+        if (repeats := _repeats(here, there, affine.axis, axis)) is not None:
+            return affine.with_channels(partial(_repeated, *repeats)).on(axis)
     return f"'{g.label(node)}' takes its channels apart"
+
+
+def _repeated(outer: int, inner: int, vector: Tensor) -> Tensor:
+    return vector.repeat_interleave(inner).repeat(outer)
 
 
 def _repeats(here: Sequence[Any], there: Sequence[Any], axis: int, other: int) -> tuple[int, int] | None:
@@ -125,7 +128,7 @@ def _repeats(here: Sequence[Any], there: Sequence[Any], axis: int, other: int) -
 def _pixel_shuffle(node: Node, affine: Affine, up: bool) -> Side:
     """pixel_shuffle seen from below, pixel_unshuffle seen from above: each channel repeats r * r times."""
     repeats_above = node.target is aten.pixel_shuffle.default
-    r, channels = int(node.args[1]), len(g.shape(node)) - 3  # type: ignore[call-overload]
+    r, channels = int((*arguments(node).values(),)[1]), len(g.shape(node)) - 3
     if affine.axis is None:
         return affine
     if affine.axis != channels:
@@ -136,7 +139,7 @@ def _pixel_shuffle(node: Node, affine: Affine, up: bool) -> Side:
 
 
 def _shuffle_channels(node: Node, affine: Affine, up: bool) -> Side:
-    groups = int(node.args[1])  # type: ignore[call-overload]
+    groups = int(arguments(node)["groups"])
     if affine.axis is None or affine.axis != 1:
         return affine
     rows = len(affine.scale) // groups if up else groups
@@ -174,7 +177,9 @@ _RULES: dict[Any, Callable[[Node, Affine, bool], Side]] = {
     **dict.fromkeys([aten.upsample_nearest3d.vec, aten.upsample_trilinear3d.vec], _spatial(3)),
     **dict.fromkeys([aten.mean.dim, aten.amax.default, aten.amin.default], _reduce),
     aten.permute.default: _permute,
-    **dict.fromkeys([aten.reshape.default, aten.flatten.using_ints, aten.squeeze.dims, aten.unsqueeze.default], _reshape),
+    **dict.fromkeys(
+        [aten.reshape.default, aten.flatten.using_ints, aten.squeeze.dims, aten.unsqueeze.default], _reshape
+    ),
     **dict.fromkeys([aten.pixel_shuffle.default, aten.pixel_unshuffle.default], _pixel_shuffle),
     **dict.fromkeys([aten.channel_shuffle.default, aten.native_channel_shuffle.default], _shuffle_channels),
     **dict.fromkeys(

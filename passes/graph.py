@@ -188,7 +188,8 @@ def erase_dead(node: Node) -> list[Node]:
 
 def copy_graph(gm: fx.GraphModule) -> fx.GraphModule:
     """An independent copy of the graph; constants are shared, since nothing edits them in place."""
-    graph, made = fx.Graph(), {}
+    graph = fx.Graph()
+    made: dict[Node, Node] = {}
     for node in gm.graph.nodes:
         made[node] = graph.node_copy(node, made.__getitem__)
         made[node].meta = dict(node.meta)

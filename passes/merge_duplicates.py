@@ -69,4 +69,4 @@ def _frozen(value: object) -> Hashable:
         return (type(value).__name__, *map(_frozen, value))
     if isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
         return str(value)
-    return (type(value).__name__, value if not isinstance(value, float) else repr(value))  # type: ignore[return-value]
+    return (type(value).__name__, value if not isinstance(value, float) else repr(value))

@@ -53,7 +53,9 @@ def _one(element: ast.expr, table: Sequence[type[Pass]]) -> Pass:
         try:
             options[keyword.arg] = ast.literal_eval(keyword.value)
         except ValueError as error:
-            raise PipelineError(f"option '{keyword.arg}' must be a literal, found '{ast.unparse(keyword.value)}'") from error
+            raise PipelineError(
+                f"option '{keyword.arg}' must be a literal, found '{ast.unparse(keyword.value)}'"
+            ) from error
     return cls(**options)
 
 

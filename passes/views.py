@@ -161,7 +161,9 @@ class BatchNorm:
     @property
     def has_constant_parameters(self) -> bool:
         """Are all four parameters constants, or absent?"""
-        return all(n is None or g.is_constant(n) for n in (self.weight_node, self.bias_node, self.mean_node, self.var_node))
+        return all(
+            n is None or g.is_constant(n) for n in (self.weight_node, self.bias_node, self.mean_node, self.var_node)
+        )
 
     @property
     def scale(self) -> Tensor:

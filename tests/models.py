@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from kit import randomised
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from kit import randomised
 
 
 class Residual(nn.Module):
@@ -95,9 +96,14 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "dense": lambda: nn.Sequential(Dense(8), nn.AvgPool2d(2), nn.BatchNorm2d(24), nn.ReLU()),
     "decoder": lambda: Decoder(8),
     "classifier": lambda: nn.Sequential(
-        nn.Conv2d(8, 16, 3, 2, 1, groups=2), nn.BatchNorm2d(16), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)
+        nn.Conv2d(8, 16, 3, 2, 1, groups=2),
+        nn.BatchNorm2d(16),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+        nn.BatchNorm1d(10),
     ),
-}  # fmt: skip
+}
 X = torch.randn(2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
 
 

@@ -1,9 +1,9 @@
 """What holds for every pass in the table, and for the default pipeline, on every network."""
 
 import pytest
+
 from kit import ir, operators, outputs, relative_error
 from models import MODELS, X, model
-
 from nascc.passes import PASSES, Pass, default_pipeline, run_pass, run_pipeline
 from nascc.passes import graph as g
 

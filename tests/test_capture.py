@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from kit import outputs, randomised
 from torch import Tensor, nn
 from torch.export import Dim
 
+from kit import outputs, randomised
 from nascc.compiler import capture
 from nascc.compiler.errors import CaptureFailed, UsageError
 from nascc.compiler.shapes import parse_shapes

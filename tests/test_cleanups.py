@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from kit import check_pass, randomised
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kit import check_pass, randomised
 from nascc.passes import EliminateIdentities, EvaluateConstants, MergeDuplicates
 
 X = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -37,8 +37,8 @@ def test_weight_standardisation_becomes_a_weight() -> None:
 
 
 def test_random_values_are_no_constants() -> None:
-    from nascc.passes import run_pass
     from kit import ir
+    from nascc.passes import run_pass
 
     gm = ir(Fn(lambda x: x + torch.rand(4, 1, 1)), X)
     result = run_pass(EvaluateConstants(), gm)
@@ -97,7 +97,6 @@ def test_neighbours_are_no_duplicates() -> None:
 
 def test_random_calls_are_no_duplicates() -> None:
     from kit import ir, operators
-
     from nascc.passes import run_pass
 
     gm = ir(Fn(lambda x: x + torch.rand_like(x) - torch.rand_like(x)), X)

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from nascc.tools.app import main
@@ -29,6 +32,16 @@ class Branches(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.free(self.norm(self.stem(x)).relu()))
+
+
+class DataDependent(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if x.sum() > 0 else x
+
+
+class Spectrum(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvalsh(x @ x.mT)
 
 
 @pytest.fixture
@@ -163,6 +176,43 @@ def test_failure_is_a_report_too(archive: Path, here: Path, capsys: pytest.Captu
     assert (report["exit_code"], len(report["errors"])) == (2, 1)
     assert "outputs" not in report
     assert report == json.loads((here / "r.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "reason"), [("DataDependent", 3, "torch.where"), ("Spectrum", 4, "eigvalsh")]
+)
+def test_models_that_can_not_be_expressed(
+    model: str, code: int, reason: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fuse", "--model", f"{__name__}:{model}", "--shapes", "x:1x3x8x8", "--opset", "13"]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert reason in shown.err
+    assert "Traceback" not in shown.err
+    assert not names(here)
+
+
+def test_wrong_file_is_never_written(
+    archive: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiling = sys.modules["nascc.compiler.compile"]
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        deployed = deploy(*arguments, **options)
+        tensor = max(deployed.model.graph.initializer, key=lambda each: len(each.raw_data))
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
+        return deployed
+
+    deploy = compiling.deploy
+    monkeypatch.setattr(compiling, "deploy", wrong)
+    assert main(["fuse", "branches.pt2", "--json"]) == 5
+    report = json.loads(capsys.readouterr().out)
+    assert report["exit_code"] == 5
+    assert "onnxruntime must compute what float64 computes" in report["errors"][0]
+    assert not report["verify"][0]["outputs"][0]["ok"]
+    assert report["verify"][0]["first_divergence"]["node"]
+    assert names(here) == {"branches.pt2"}
 
 
 INTERRUPTED = """

@@ -4,12 +4,24 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from kit import ir, operators, randomised
 from torch import nn
 from torch.fx import Node
 
-from nascc.passes import PASSES, Edit, FoldBatchNorm, PassError, PipelineError, Reject, RewritePass
-from nascc.passes import default_pipeline, parse_pipeline, run_pass, run_pipeline, without
+from kit import ir, operators, randomised
+from nascc.passes import (
+    PASSES,
+    Edit,
+    FoldBatchNorm,
+    PassError,
+    PipelineError,
+    Reject,
+    RewritePass,
+    default_pipeline,
+    parse_pipeline,
+    run_pass,
+    run_pipeline,
+    without,
+)
 from nascc.passes import graph as g
 from nascc.passes.base import GraphPass, handed_in
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from kit import check_pass, randomised
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kit import check_pass, randomised
 from nascc.passes import FoldBatchNorm
 
 X = torch.randn(2, 4, 9, 9, generator=torch.Generator().manual_seed(0))

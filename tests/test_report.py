@@ -129,7 +129,9 @@ def test_assignment_is_checked() -> None:
         report.seconds = "long"  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": "nascc.report/2"}', '{"schema": "nascc.report/1", "x": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"schema": "nascc.report/2"}', '{"schema": "nascc.report/1", "x": 1}']
+)
 def test_other_documents_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"must follow 'nascc\.report/1'"):
         Report.from_json(text)

@@ -176,11 +176,16 @@ def test_torch_failures_are_one_sentence() -> None:
 
 
 def test_torch_output_names_must_fit() -> None:
-    with TorchRunner(lambda x: (x, x), ["x"], ["y"]) as runner, pytest.raises(RunnerFailed, match="must return 1 outputs"):
+    with (
+        TorchRunner(lambda x: (x, x), ["x"], ["y"]) as runner,
+        pytest.raises(RunnerFailed, match="must return 1 outputs"),
+    ):
         runner.run({"x": X})
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_, ml_dtypes.bfloat16]
+)
 def test_arrays_and_tensors_convert_both_ways(dtype: type) -> None:
     array = np.array([[0, 1], [1, 0]]).astype(dtype)
     back = to_array(to_tensor(array))
@@ -198,7 +203,9 @@ def test_renaming_matches_by_name_or_else_by_position(names: tuple[tuple[str, ..
     assert_equal(found, dict(zip(outputs, (wanted[n] for n in order), strict=True)))
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "what"), [(("a", "b"), ("y", "s"), "inputs"), (("x",), ("y",), "outputs")])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "what"), [(("a", "b"), ("y", "s"), "inputs"), (("x",), ("y",), "outputs")]
+)
 def test_renaming_needs_equal_numbers(inputs: tuple[str, ...], outputs: tuple[str, ...], what: str) -> None:
     with (
         pytest.raises(RunnerFailed, match=f"there must be . {what}"),

@@ -74,10 +74,12 @@ def algebra(passes: Sequence["PassEntry"]) -> float | None:
 
 
 def table(rows: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Rows of named cells, each column right-aligned; a cell that a row lacks is a dash."""
+    """Rows of named cells, each column right-aligned; a cell that a row lacks is a dash. Nothing without rows."""
+    if not rows:
+        return []
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     widths = [max(len(column), *(len(row.get(column, "-")) for row in rows.values())) for column in columns]
-    first = max(LABEL, *(len(label) + 2 for label in rows))
+    first = max([LABEL, *(len(label) + 2 for label in rows)])
     lines = [" " * first + "  ".join(column.rjust(width) for column, width in zip(columns, widths, strict=True))]
     for label, row in rows.items():
         cells = (row.get(column, "-").rjust(width) for column, width in zip(columns, widths, strict=True))

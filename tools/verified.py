@@ -1,19 +1,21 @@
 """What `nascc verify` found, as lines for a person."""
 
 from nascc.compiler.report import OutputEntry, Report, VerifyEntry
+from nascc.compiler.verification import Verification
 from nascc.tools import render
 from nascc.tools.source import Source
 
 
-def lines(report: Report, a: Source, b: Source, samples: int) -> tuple[str, ...]:
+def lines(report: Report, a: Source, b: Source, found: Verification) -> tuple[str, ...]:
     """What was compared, a table of the outputs, and the first node that diverges where one does."""
     diverged = [entry.first_divergence for entry in report.verify if entry.first_divergence]
     table = render.table({key: value for entry in report.verify for key, value in rows(entry).items()})
     return (
-        render.line("compared", f"{b.words} with {a.words} on {samples} samples"),
+        render.line("compared", f"{b.words} with {a.words} on {len(found.outcomes)} samples"),
         *table,
-        *(render.line("diverges", f"at '{found.node}', value '{found.value}'") for found in diverged),
+        *(render.line("diverges", f"at '{node.node}', value '{node.value}'") for node in diverged),
         *render.warnings(report),
+        *([render.line("equal", "every output is within its tolerance")] if found else []),
     )
 
 

@@ -1,5 +1,6 @@
 """Matrix products: linear layers, products of values, einsum."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 
 from nascc.compiler.lowering.arithmetic import binary
 from nascc.compiler.lowering.dtypes import cast, cast_all
-from nascc.compiler.lowering.layout import reshape, squeeze, transpose, unsqueeze
+from nascc.compiler.lowering.layout import RESHAPERS, reshape, squeeze, transpose, unsqueeze
 from nascc.compiler.lowering.values import Shape, Value, broadcast
 from nascc.compiler.lowering.writer import Writer
 
@@ -24,8 +25,19 @@ def linear(w: Writer, x: Value, weight: Value, bias: Value | None = None) -> Val
         return matmul(w, x, weight) if bias is None else binary(w, "Add", matmul(w, x, weight), bias)
     if x.rank == 2 and (bias is not None or weight.tensor is None):
         return w.emit("Gemm", x, weight, bias, shape=(x.shape[0], weight.shape[0]), transB=1)
+    if bias is not None and x.made_by(*RESHAPERS) and sum(isinstance(d, str) for d in x.shape[:-1]) < 2:
+        return _flattened(w, x, weight, bias)
     product = matmul(w, x, transpose(w, weight, [1, 0]))
     return product if bias is None else binary(w, "Add", product, bias)
+
+
+def _flattened(w: Writer, x: Value, weight: Value, bias: Value) -> Value:
+    """One Gemm between reshapes, which merge with those around them."""
+    *leading, size = x.shape
+    rows = math.prod(leading) if x.is_static else "rows"
+    flat = reshape(w, x, (rows, size))
+    result = w.emit("Gemm", flat, weight, bias, shape=(rows, weight.shape[0]), transB=1)
+    return reshape(w, result, (*leading, weight.shape[0]))
 
 
 def matmul(w: Writer, a: Value, b: Value) -> Value:

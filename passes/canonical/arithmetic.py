@@ -11,7 +11,7 @@ from nascc.passes.edit import Edit
 
 aten = torch.ops.aten
 
-TENSOR_FORM = {
+TENSOR_FORM: dict[Any, Any] = {
     aten.add.Scalar: aten.add.Tensor,
     aten.sub.Scalar: aten.sub.Tensor,
     aten.mul.Scalar: aten.mul.Tensor,
@@ -24,6 +24,15 @@ TENSOR_FORM = {
     aten.divide.Scalar: aten.div.Tensor,
     aten.true_divide.Tensor: aten.div.Tensor,
     aten.true_divide.Scalar: aten.div.Tensor,
+}
+
+OVER_DIMS: dict[str, Any] = {
+    "mean": aten.mean.dim,
+    "sum": aten.sum.dim_IntList,
+    "amax": aten.amax.default,
+    "amin": aten.amin.default,
+    "max": aten.amax.default,
+    "min": aten.amin.default,
 }
 
 
@@ -49,8 +58,7 @@ def over_dims(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     dims = wrap_all(a.get("dim"), rank)
     name = str(node.target).split(".")[1]
     keep = bool(a.get("keepdim", False))
-    target: Any = {"mean": aten.mean.dim, "sum": aten.sum.dim_IntList, "amax": aten.amax.default, "amin": aten.amin.default,
-                   "max": aten.amax.default, "min": aten.amin.default}[name]  # fmt: skip
+    target = OVER_DIMS[name]
     if node.target is target and list(node.args[1:]) == [dims, keep] and not node.kwargs:
         return None
     new = edit.call(target, _in_dtype(edit, node, x, a), dims, keep)
@@ -73,7 +81,7 @@ def spread(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     correction = a["correction"] if "correction" in a else int(a.get("unbiased", True))
     correction = 1 if correction is None else correction
     target: Any = aten.std.correction if ".std" in str(node.target) else aten.var.correction
-    options = {"correction": correction, "keepdim": bool(a.get("keepdim", False))}
+    options: dict[str, Any] = {"correction": correction, "keepdim": bool(a.get("keepdim", False))}
     if node.target is target and list(node.args[1:]) == [dims] and node.kwargs == options:
         return None
     return edit.call(target, a["self"], dims, **options)
@@ -107,7 +115,9 @@ ARITHMETIC: dict[Any, Any] = {
     ),
     **dict.fromkeys([aten.var.default, aten.var.dim, aten.var.correction, aten.std.default, aten.std.dim], spread),
     aten.std.correction: spread,
-    **dict.fromkeys([aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default], softmax),
+    **dict.fromkeys(
+        [aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default], softmax
+    ),
     aten.relu6.default: relu6,
     aten.hardtanh.default: relu6,
 }

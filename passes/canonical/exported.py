@@ -29,7 +29,9 @@ def from_exported(program: ExportedProgram) -> fx.GraphModule:
     if gm is None or foreign(gm):
         gm = _read(_decomposed(program, gm)) or gm
     if gm is None:
-        raise CanNotRead("the program writes into values that others still read, and torch could not make it functional")
+        raise CanNotRead(
+            "the program writes into values that others still read, and torch could not make it functional"
+        )
     promote(gm)
     check_graph(gm)
     return gm
@@ -41,12 +43,14 @@ def _decomposed(program: ExportedProgram, gm: fx.GraphModule | None) -> Exported
     known = torch.export.default_decompositions()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        return program.run_decompositions({op: known[op] for op in unknown if op in known})
+        functional: ExportedProgram = program.run_decompositions({op: known[op] for op in unknown if op in known})
+    return functional
 
 
 def _read(program: ExportedProgram) -> fx.GraphModule | None:
     """The program as a normalised graph in its own dtypes; None when in-place writes are visible elsewhere."""
-    graph, made = fx.Graph(), {}
+    graph = fx.Graph()
+    made: dict[Node, Node] = {}
     for node in program.graph.nodes:
         made[node] = graph.node_copy(node, made.__getitem__)
     gm = fx.GraphModule(torch.nn.Module(), fx.Graph())
@@ -60,8 +64,8 @@ def _read(program: ExportedProgram) -> fx.GraphModule | None:
         output_names=output_names,
         input_slots=tuple(names),
         output_slots=output_slots,
-        in_spec=program.call_spec.in_spec,  # type: ignore[arg-type]
-        out_spec=program.call_spec.out_spec,  # type: ignore[arg-type]
+        in_spec=program.call_spec.in_spec,
+        out_spec=program.call_spec.out_spec,
     )
     output.args = (kept,)
     gm.graph, gm.meta["signature"] = graph, signature
@@ -99,7 +103,9 @@ def _bind_constants(program: ExportedProgram, gm: fx.GraphModule, graph: fx.Grap
 def _user_input(node: Node) -> str | None:
     if not isinstance(node.meta.get("val"), Tensor):
         if node.users:
-            raise CanNotRead(f"input '{node.target}' must be a tensor, found {node.meta.get('val')!r}; fix it in the model")
+            raise CanNotRead(
+                f"input '{node.target}' must be a tensor, found {node.meta.get('val')!r}; fix it in the model"
+            )
         node.graph.erase_node(node)
         return None
     return str(node.target)
@@ -130,10 +136,14 @@ def _outputs(
     program: ExportedProgram, output: Node, taken: set[str | None]
 ) -> tuple[tuple[str, ...], tuple[Node, ...], tuple[int | Fixed, ...]]:
     """Names and nodes of the tensors the user gets back, and where each flat output of the call comes from."""
-    names, nodes, slots = [], [], []
+    names: list[str] = []
+    nodes: list[Node] = []
+    slots: list[int | Fixed] = []
     for spec in program.graph_signature.output_specs:
         if spec.kind is OutputKind.BUFFER_MUTATION:
-            raise CanNotRead(f"forward must not change the model, but it updates '{spec.target}'; export it in eval mode")
+            raise CanNotRead(
+                f"forward must not change the model, but it updates '{spec.target}'; export it in eval mode"
+            )
     values = [
         value
         for spec, value in zip(program.graph_signature.output_specs, output.args[0], strict=True)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ from nascc.passes.graph import is_call, is_constant
 
 # Composite operators whose result may share memory with their input, though their schema does not say so.
 MAY_ALIAS = frozenset(
-    "reshape contiguous flatten to dropout feature_dropout alpha_dropout type_as expand_as view_as reshape_as float double "
-    "half movedim moveaxis swapaxes swapdims ravel unflatten chunk tensor_split split narrow numpy_T matrix_H mT mH "
+    "reshape contiguous flatten to dropout feature_dropout alpha_dropout type_as expand_as view_as reshape_as "
+    "movedim moveaxis swapaxes swapdims ravel unflatten chunk tensor_split split narrow numpy_T matrix_H mT mH "
     "squeeze conj resolve_conj resolve_neg real positive atleast_1d atleast_2d atleast_3d".split()
 )
 
@@ -32,9 +32,13 @@ _SAME_TENSOR = (
 
 
 def drop_inactive(graph: fx.Graph) -> None:
-    """Erase calls that return their very input: a dropout in eval mode is the same tensor, which may be written later."""
+    """Erase calls that return their very input, as a dropout in eval mode does: it may be written later."""
     for node in list(graph.nodes):
-        if is_call(node, *_SAME_TENSOR) and isinstance(node.args[0], Node) and not any(a is True for a in node.args[1:]):
+        if (
+            is_call(node, *_SAME_TENSOR)
+            and isinstance(node.args[0], Node)
+            and not any(a is True for a in node.args[1:])
+        ):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
 

@@ -55,4 +55,3 @@ def _apply(node: Node) -> bool:
     node.replace_all_uses_with(new)
     g.erase_dead(node)
     return True
-

@@ -17,7 +17,7 @@ def max_pool(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     """max_poolNd with its options as full lists; the stride defaults to the kernel."""
     n = int(str(node.target).split("max_pool")[1][0])
     kernel = full(a["kernel_size"], n)
-    call = [kernel, full(a["stride"], n) if a["stride"] else kernel]
+    call: list[Any] = [kernel, full(a["stride"], n) if a["stride"] else kernel]
     call += [full(a["padding"], n), full(a["dilation"], n), bool(a["ceil_mode"])]
     if list(node.args[1:]) == call:
         return None
@@ -58,7 +58,7 @@ def avg_pool(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     """avg_poolNd with its options as full lists; the stride defaults to the kernel."""
     n = int(str(node.target).split("avg_pool")[1][0])
     kernel = full(a["kernel_size"], n)
-    call = [kernel, full(a["stride"], n) if a["stride"] else kernel, full(a["padding"], n)]
+    call: list[Any] = [kernel, full(a["stride"], n) if a["stride"] else kernel, full(a["padding"], n)]
     call += [bool(a["ceil_mode"]), bool(a["count_include_pad"])]
     call += [a["divisor_override"]] if a.get("divisor_override") else []
     return None if list(node.args[1:]) == call else edit.call(node.target, a["self"], *call)  # type: ignore[arg-type]

@@ -109,7 +109,7 @@ def _restore_call(out: fx.GraphModule) -> None:
             node.name = slot
     output = next(iter(out.graph.find_nodes(op="output")))
     values = output.args[0]
-    output.args = ([s.value if isinstance(s, Fixed) else values[s] for s in signature.output_slots],)  # type: ignore[index]
+    output.args = ([s.value if isinstance(s, Fixed) else values[s] for s in signature.output_slots],)
     names = _argument_names(signature)
     out.graph.set_codegen(_PyTreeCodeGen(_PyTreeInfo(names, signature.in_spec, signature.out_spec)))
 

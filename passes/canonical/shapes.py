@@ -15,7 +15,7 @@ aten = torch.ops.aten
 
 def reshape(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     """view, flatten, unflatten, ravel ... -> reshape(x, sizes) while at most one size is symbolic."""
-    x = a["self"] if "self" in a else a["input"]
+    x: Any = a["self"] if "self" in a else a["input"]
     sizes = g.shape(node)
     symbolic = [k for k, s in enumerate(sizes) if not isinstance(s, int)]
     if node.target in (aten.view.default, aten._unsafe_view.default, aten.reshape.default) and len(symbolic) > 1:
@@ -55,7 +55,7 @@ def unsqueeze(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
 
 def permute(edit: Edit, node: Node, a: dict[str, Any]) -> Node | None:
     """transpose, t, movedim, swapaxes, mT, permute -> permute(x, dims), dims from the front; x for the identity."""
-    x = a.get("self", node.args[0])
+    x: Any = a.get("self", node.args[0])
     rank = len(g.shape(x))
     order = _order(node, a, rank)
     if order == list(range(rank)):
@@ -205,7 +205,8 @@ def _table() -> dict[Any, Any]:
         select: "select.int",
         slice_: "slice.Tensor",
         narrow: "narrow.default",
-        split: "chunk.default split.Tensor split.sizes split_with_sizes.default tensor_split.sections tensor_split.indices",
+        split: "chunk.default split.Tensor split.sizes split_with_sizes.default "
+        "tensor_split.sections tensor_split.indices",
         unbind: "unbind.int",
         unfold: "unfold.default",
         same_shape: "expand.default expand_as.default",

@@ -76,7 +76,7 @@ class Grower:
         if kind == "late":
             first = self.same(c, self.draw(channels), stride)
             return Chain((self.leaf(first), self.leaf(self.draw(pointwise(self.rank, first.op.c_out, c_out)))))
-        if kind == "pool":
+        if kind == "pool" and min(size) >= 3:
             pooled = pool.Pool((3,) * self.rank, (stride,) * self.rank, (1,) * self.rank)
             op = pool.average_pool(c, pooled, size)
             assert isinstance(op, Operator)

@@ -84,8 +84,9 @@ def compare(a: Source, b: Source, inputs: "Inputs", data: Path | None, say: Say)
     found = verify_files(*pair, seed=inputs.seed, data=arrays)
     report.verification, report.verify = "done", found.entries()
     report.warnings = (*left.warnings, *right.warnings, *found.warnings)
+    failure = None
     try:
         found.require()
     except NotEquivalent as error:
-        return Answer(report, lines(report, a, b, len(found.outcomes)), Failure.of(error))
-    return Answer(report, lines(report, a, b, len(found.outcomes)))
+        failure = Failure.of(error)
+    return Answer(report, lines(report, a, b, found), failure)
