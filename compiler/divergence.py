@@ -94,11 +94,15 @@ def _found(gm: fx.GraphModule, matches: Mapping[Node, _Match]) -> set[Node]:
 def _nearest(
     node: Node, exact: Array, rounded: Array, deployed: Mapping[str, Array], names: Mapping[str, str]
 ) -> _Match | None:
-    """The deployed value that is nearest to a node's; None when none has its shape."""
+    """A deployed value that agrees with a node's, else the nearest of the node's module, else of all.
+
+    None when none has its shape.
+    """
     wanted = [names[node.name]] if names.get(node.name) in deployed else list(deployed)
+    here = {name for name in wanted if name.rpartition("/")[0] == node.meta.get("module", "")}
     own = relative_error(exact, rounded) if is_float(exact.dtype) else 0.0
     best: _Match | None = None
-    for name in sorted(wanted, key=lambda name: name.rpartition("/")[0] != node.meta.get("module", "")):
+    for name in sorted(wanted, key=lambda name: name not in here):
         other = deployed[name]
         alike = other.shape == exact.shape and is_float(other.dtype) == is_float(exact.dtype)
         if not alike and name != names.get(node.name):
@@ -107,7 +111,8 @@ def _nearest(
         match = _Match(name, _error(exact, other, allowed), allowed)
         if match:
             return match
-        best = match if best is None or match.error < best.error else best
+        if best is None or (name not in here, match.error) < (best.value not in here, best.error):
+            best = match
     return best
 
 

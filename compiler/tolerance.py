@@ -16,7 +16,7 @@ FACTOR = 10.0
 LIMIT = 1e-2
 """A network that needs a larger tolerance is reported as ill-conditioned."""
 TINY = 1e-3
-"""Outputs smaller than this part of their usual size are taken for that size: they are what cancellation leaves."""
+"""On zeros and large values, errors are relative to at least this part of the usual size: less is what cancels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +67,14 @@ def floor_of(dtype: np.dtype[np.generic]) -> float:
 
 
 def _usual_size(reference: Reference, i: int) -> float:
-    """The largest finite absolute value of an output over the usual samples."""
+    """The largest finite absolute value of an output, on the usual sample where that is smallest."""
     usual = [run.exact[i].astype(np.float64) for run in reference.runs if run.sample.is_usual]
-    return max((float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in usual), default=0.0)
+    return min((float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in usual), default=0.0)
 
 
 def _own_bound(reference: Reference, run: ReferenceRun, i: int, scale: float) -> Bound:
     dtype = reference.dtypes[i]
+    scale = 0.0 if run.sample.is_usual else scale
     if run.own is None:
         return Bound(floor_of(dtype), None, scale, None)
     excused = unlike(run.exact[i], run.own[i])

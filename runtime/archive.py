@@ -68,10 +68,10 @@ def _check_names(path: Path, names: list[str]) -> None:
         raise UnsafeFile(f"'{path}' must hold at most {MAX_MEMBERS} members, found {len(names)}: a zip bomb")
     outside = [name for name in names if ".." in re.split(r"[/\\]", name) or re.match(r"[/\\]|\w:", name)]
     if outside:
-        raise UnsafeFile(f"members of '{path}' must stay inside the archive, found '{outside[0]}'; do not unpack it")
+        raise UnsafeFile(f"members of '{path}' must stay inside the archive, found {outside[0]!r}; do not unpack it")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UnsafeFile(f"members of '{path}' must have different names, found '{twice}' more than once")
+        raise UnsafeFile(f"members of '{path}' must have different names, found {twice!r} more than once")
 
 
 def _check_sizes(path: Path, infos: list[zipfile.ZipInfo]) -> None:
@@ -83,7 +83,7 @@ def _check_sizes(path: Path, infos: list[zipfile.ZipInfo]) -> None:
             f"declares {unpacked} bytes: a zip bomb; get the file from where it was made"
         )
     if locked := [info.filename for info in infos if info.flag_bits & 1]:
-        raise CorruptFile(f"'{path}' must not be encrypted, found '{locked[0]}' encrypted; save it without a password")
+        raise CorruptFile(f"'{path}' must not be encrypted, found {locked[0]!r} encrypted; save it without a password")
 
 
 def _shared_folder(infos: list[zipfile.ZipInfo]) -> str:

@@ -44,7 +44,7 @@ def inspect_pt2(archive: Archive) -> Pt2Contents:
     """
     if compiled := [name for name in archive.members if COMPILED.match(name)]:
         raise UnsafeFile(
-            f"'{archive.path}' must hold a graph, found compiled code '{compiled[0]}'; "
+            f"'{archive.path}' must hold a graph, found compiled code {compiled[0]!r}; "
             "save the exported program itself with torch.export.save"
         )
     if "serialized_exported_program.json" in archive:

@@ -122,7 +122,7 @@ def _inspect_zip(archive: Archive) -> FileFacts:
         return FileFacts(FileKind.TORCH_ZIP, _foreign(archive.path, BytesIO(_pickle_of(archive))))
     if members and all(name.endswith(".npy") for name in members):
         return FileFacts(FileKind.NPZ)
-    found = ", ".join(f"'{name}'" for name in list(members)[:3]) or "no members"
+    found = ", ".join(map(repr, list(members)[:3])) or "no members"
     raise CorruptFile(f"'{archive.path}' must be {KNOWN}, found a zip archive with {found}; check the path")
 
 

@@ -1,6 +1,7 @@
 """The command line as such: start-up, errors, exit codes and the JSON document."""
 
 import json
+import logging
 import subprocess
 import sys
 import warnings
@@ -43,7 +44,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "reason"),
     [
         (["fuze"], "Did you mean 'fuse'"),
-        (["fuse"], "Missing argument"),
+        (["verify", "x.pt2"], "Missing argument"),
+        (["fuse"], "a model must be given"),
         (["fuse", "x.pt2", "--opsat", "13"], "--opset"),
         (["fuse", "x.pt2", "--opset", "new"], "--opset"),
         (["targets", "nanno"], "did you mean 'nano'"),
@@ -94,18 +96,28 @@ def test_traceback_only_when_verbose(capsys: pytest.CaptureFixture[str]) -> None
     assert "what led to it" in capsys.readouterr().err
 
 
-def test_what_libraries_print_stays_off_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    def work(say: execution.Say) -> execution.Answer:
-        from nascc.compiler.provenance import new_report
+def chatter(say: execution.Say) -> execution.Answer:
+    """A command in which libraries print, warn and log."""
+    from nascc.compiler.provenance import new_report
 
-        print("a library speaks")
-        warnings.warn("and warns", stacklevel=1)
-        return execution.Answer(new_report("fuse"), ("wrote",))
+    print("printed")
+    print("printed as an error", file=sys.stderr)
+    logging.getLogger("library").error("logged")
+    warnings.warn("warned", stacklevel=1)
+    return execution.Answer(new_report("fuse"), ("wrote",))
 
-    execution.execute("fuse", Reporting(json=True), work)
+
+def test_what_libraries_say_is_silenced(capsys: pytest.CaptureFixture[str]) -> None:
+    execution.execute("fuse", Reporting(), chatter)
+    assert capsys.readouterr() == ("wrote\n", "")
+
+
+@pytest.mark.filterwarnings("ignore:warned")
+def test_what_libraries_say_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    execution.execute("fuse", Reporting(json=True, verbose=True), chatter)
     shown = capsys.readouterr()
     assert json.loads(shown.out)["exit_code"] == 0
-    assert shown.err == "a library speaks\n"
+    assert shown.err.startswith("printed\nprinted as an error\n")
 
 
 def test_report_is_written_beside_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

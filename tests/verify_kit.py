@@ -48,8 +48,12 @@ def captured(model: nn.Module, *shapes: str, seed: int = 0) -> Captured:
     """A model with seeded weights, captured."""
     torch.manual_seed(seed)
     for parameter in model.parameters():
-        if parameter.ndim > 1:
-            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+        nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.3)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
     return capture(model.eval(), shapes=parse_shapes(shapes))
 
 

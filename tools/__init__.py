@@ -1,1 +1,1 @@
-"""."""
+"""The command line, its reports, and the benchmarks."""

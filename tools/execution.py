@@ -35,7 +35,7 @@ def execute(command: str, reporting: Reporting, work: Callable[[Say], Answer]) -
     try:
         if reporting.report is not None:
             require_writable(reporting.report, "--report")
-        with quiet(reporting.verbose), Progress(reporting.progress and not reporting.json) as say:
+        with Progress(reporting.progress and not reporting.json) as say, quiet(reporting.verbose):
             answer = work(say)
     except (Exception, KeyboardInterrupt) as error:
         raise typer.Exit(fail(command, error, reporting, time.monotonic() - started)) from error

@@ -1,7 +1,7 @@
 """Find the state dict in what people save, and load it into a module without dropping anything in silence."""
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,7 @@ def _fault(kind: str, names: list[str]) -> str:
     return f"{len(names)} {kind}: {_some(names)}" if names else ""
 
 
-def _some(names: Iterable[Any], show: Callable[[Any], str] = str) -> str:
-    names = list(names)
-    return ", ".join(f"'{show(name)}'" for name in names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+def _some(names: Iterable[Any]) -> str:
+    """The first few names, in quotes; names of a file may hold anything, so they are shown escaped."""
+    names = [repr(str(name)) for name in names]
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

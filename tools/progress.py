@@ -22,7 +22,7 @@ class Progress:
         if self._wanted:
             from rich.console import Console
 
-            self._status = Console(stderr=True).status("starting")
+            self._status = Console(file=sys.stderr).status("starting")
             self._status.start()
         return self.say
 

@@ -1,7 +1,8 @@
-"""Keep standard output for what the command says: everything else goes to standard error, or nowhere."""
+"""Keep standard output and standard error for what the command itself says."""
 
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -9,12 +10,20 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet(verbose: bool) -> Iterator[None]:
-    """Send what libraries print to standard error; without `verbose` also silence their warnings and logs."""
+    """Silence what libraries print, log and warn of; with `verbose`, send all of it to standard error."""
+    if verbose:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+        return
     before = logging.root.manager.disable
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        if not verbose:
-            warnings.simplefilter("ignore")
-            logging.disable(logging.ERROR)
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
         try:
             yield
         finally:

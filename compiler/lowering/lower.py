@@ -10,7 +10,7 @@ from nascc.compiler.lowering.model import build_model
 from nascc.compiler.lowering.symbolic import shape_of
 from nascc.compiler.lowering.unlowerable import CanNotLower, Unlowerable
 from nascc.compiler.lowering.values import Dim
-from nascc.compiler.lowering.versions import ir_version_of
+from nascc.runtime.profile import ir_version_of
 
 
 def lower(
@@ -24,8 +24,8 @@ def lower(
     """The ONNX model of a graph in nascc's IR, every value in its recorded dtype.
 
     `input_dims` gives the sizes of inputs by name, dynamic ones as the letters that the model shall show.
-    Raises CanNotLower, which lists every node without an ONNX form at this opset; ValueError for an opset that
-    nascc does not write.
+    Raises CanNotLower, which lists every node without an ONNX form at this opset; RuntimeTargetError for an opset
+    that nascc does not write.
     """
     ir_version = ir_version_of(opset) if ir_version is None else ir_version
     drawn, problems = draw(gm, opset)

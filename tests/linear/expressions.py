@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from nascc.passes.linear import convert, pool, rearrange
 from nascc.passes.linear.deploy import Deployed
 from nascc.passes.linear.emit import Emitter
-from nascc.passes.linear.operator import Operator
+from nascc.passes.linear.operator import Operator, Sizes
 from nascc.passes.linear.plan import Segment
 from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Sum
 
@@ -28,6 +28,7 @@ class Grower:
     draw: Any
     rank: int
     budget: int
+    dynamic: bool = False
     runs: dict[str, Run] = field(default_factory=dict)
 
     def leaf(self, case: Case, kind: str = "conv", operator: Any = None) -> Leaf:
@@ -35,6 +36,10 @@ class Grower:
         self.runs[name] = case.run
         self.budget -= 1
         return Leaf(name, case.op if operator is None else operator, kind)
+
+    def known(self, size: Size) -> Sizes:
+        """The size as far as an operator may rely on it."""
+        return (None,) * self.rank if self.dynamic else size
 
     def chain(self, c: int, size: Size) -> tuple[Expr, int, Size]:
         """Stages one after the other, at least one."""
@@ -52,7 +57,7 @@ class Grower:
             return self.fork(c, size)
         if kind == "pivot":
             return self.pivot(c, size)
-        case = self.draw(operators(self.rank, c, size)) if kind == "operator" else self.same(c, self.draw(channels), 1)
+        case = self.draw(operators(self.rank, c, size, self.dynamic)) if kind == "operator" else self.same(c, self.draw(channels), 1)
         return self.leaf(case), case.op.c_out, _known(case.op, size)
 
     def fork(self, c: int, size: Size) -> tuple[Expr, int, Size]:
@@ -110,13 +115,13 @@ class Grower:
             return self.leaf(case, "pixel_shuffle", shuffle), c // 4, tuple(2 * n for n in size)
         some = convert.identity(c, self.rank)
         if kind == "global":
-            mean = pool.global_average_pool(c, size)
+            mean = pool.global_average_pool(c, size, self.known(size))
             dims = tuple(range(2, 2 + self.rank))
             case = Case("mean", lambda x: x.mean(dims, keepdim=True), some)
             return self.leaf(case, "average_pool", mean), c, mean.size
         if kind == "inner mean" and min(size) >= 2 and self.rank == 2:
             a = pool.Pool((2, 2), (2, 2), (1, 1), self.draw(st.booleans()), count_include_pad=False)
-            found = pool.average_pool(c, a, size)
+            found = pool.average_pool(c, a, size, self.known(size))
             assert isinstance(found, pool.Averaging)
             ceil = a.ceil_mode
             case = Case("inner", lambda x: F.avg_pool2d(x, 2, 2, 1, ceil, count_include_pad=False), some)
@@ -147,12 +152,12 @@ def _known(op: Operator, size: Size) -> Size:
 
 
 @st.composite
-def regions(draw: Any, leaves: int = 12) -> tuple[Expr, int, Size, dict[str, Run]]:
+def regions(draw: Any, leaves: int = 12, dynamic: bool = False) -> tuple[Expr, int, Size, dict[str, Run]]:
     """(expression, input channels, input size, runs)."""
     rank = draw(st.sampled_from([1, 2, 2, 2, 3]))
     size = tuple(draw(st.integers(1, 8 if rank < 3 else 4)) for _ in range(rank))
     c = draw(st.sampled_from([1, 2, 4, 6]))
-    grower = Grower(draw, rank, leaves)
+    grower = Grower(draw, rank, leaves, dynamic)
     expression, _, _ = grower.chain(c, size)
     return expression, c, size, grower.runs
 

@@ -153,8 +153,8 @@ def pads(draw: Draw, rank: int, c: int) -> Case:
 
 
 @st.composite
-def pools(draw: Draw, rank: int, c: int, size: tuple[int, ...]) -> Case:
-    """Average pools that are convolutions at `size`."""
+def pools(draw: Draw, rank: int, c: int, size: tuple[int, ...], dynamic: bool = False) -> Case:
+    """Average pools that are convolutions at `size`, or at any size."""
     k = [draw(st.integers(1, min(4, n))) for n in size]
     arguments = pool.Pool(
         kernel=tuple(k),
@@ -164,7 +164,7 @@ def pools(draw: Draw, rank: int, c: int, size: tuple[int, ...]) -> Case:
         count_include_pad=draw(st.booleans()),
         divisor_override=draw(st.sampled_from([None, 3])) if rank > 1 else None,
     )
-    found = pool.average_pool(c, arguments, size)
+    found = pool.average_pool(c, arguments, size, (None,) * rank if dynamic else size)
     op = found.operator if isinstance(found, pool.Averaging) else found
     if not isinstance(op, Operator):
         return Case("identity", lambda x: x, convert.identity(c, rank))
@@ -206,10 +206,10 @@ def rearrangements(draw: Draw, rank: int, c: int, size: tuple[int, ...]) -> Case
 
 
 @st.composite
-def operators(draw: Draw, rank: int, c_in: int, size: tuple[int, ...]) -> Case:
+def operators(draw: Draw, rank: int, c_in: int, size: tuple[int, ...], dynamic: bool = False) -> Case:
     """Any operator that gives at least one output for `size`."""
     kinds = [convolutions(rank, c_in), convolutions(rank, c_in), pointwise(rank, c_in), transposed(rank, c_in)]
-    kinds += [pads(rank, c_in), pools(rank, c_in, size), rearrangements(rank, c_in, size)]
+    kinds += [pads(rank, c_in), pools(rank, c_in, size, dynamic), rearrangements(rank, c_in, size)]
     case = draw(st.one_of(*kinds))
     if min(n or 0 for n in case.op.out_size(size)) < 1:
         return draw(pointwise(rank, c_in))

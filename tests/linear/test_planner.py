@@ -42,6 +42,7 @@ def check_plan(found: Any, cost: Cost, mode: Mode) -> None:
     assert {name for s in made.segments for name in s.members} == set(runs)
     if mode is Mode.AUTO:
         assert made.cost_after <= made.cost_before * (1 + 1e-12)
+    event(f"leaves: {len(runs)}")
     for segment in made.segments:
         if segment.form is not None:
             event(f"{segment.form.shape.value} {segment.fix}")
@@ -59,3 +60,32 @@ def test_random_regions(found: Any, cost: Cost, mode: Mode) -> None:
 @settings(max_examples=5000, deadline=None, suppress_health_check=QUIET)
 def test_many_random_regions(found: Any, cost: Cost, mode: Mode) -> None:
     check_plan(found, cost, mode)
+
+
+def check_dynamic(found: Any, cost: Cost, mode: Mode, small: bool) -> None:
+    expression, c, size, runs = found
+    site = Site(size, (True,) * len(size), (1,) * len(size) if small else size)
+    made = plan(Region(expression, site), cost, mode)
+    for more in range(4):
+        x = random((1, c, *(n + more for n in size)), seed=4)
+        try:
+            expected = emit_as_it_stands(expression, x, emitter(runs))
+        except RuntimeError:  # pixel_unshuffle of an odd size
+            continue
+        assert relative(emit(made.root, x, emitter(runs)), expected) <= 1e-10, f"{made}"
+    for segment in made.segments:
+        if segment.form is not None:
+            event(f"{segment.form.shape.value} {segment.fix}")
+
+
+@given(regions(dynamic=True), costs, st.sampled_from(Mode), st.booleans())
+@settings(max_examples=80, deadline=None, suppress_health_check=QUIET)
+def test_random_regions_of_dynamic_size(found: Any, cost: Cost, mode: Mode, small: bool) -> None:
+    check_dynamic(found, cost, mode, small)
+
+
+@pytest.mark.slow
+@given(regions(dynamic=True), costs, st.sampled_from(Mode), st.booleans())
+@settings(max_examples=3000, deadline=None, suppress_health_check=QUIET)
+def test_many_random_regions_of_dynamic_size(found: Any, cost: Cost, mode: Mode, small: bool) -> None:
+    check_dynamic(found, cost, mode, small)
