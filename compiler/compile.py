@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from nascc.compiler.capture import Captured, capture
 from nascc.compiler.deploy import Deployed, deploy
 from nascc.compiler.entries import pass_entry, sizes
-from nascc.compiler.errors import UsageError
+from nascc.compiler.errors import NotEquivalent, UsageError
 from nascc.compiler.provenance import new_report
 from nascc.compiler.reference import Reference
 from nascc.compiler.report import PassEntry, Report, TargetEntry
@@ -135,10 +135,19 @@ def compile(
         with steps.step("verify"):
             verification = _proof(captured, graph, deployed, reference)
         report.verify, report.warnings = verification.entries(), (*report.warnings, *verification.warnings)
-        verification.require()
+        _require(verification, report)
     report.verification = "done" if verify else "skipped"
     report.seconds = round(sum(steps.seconds.values()), 3)
     return Compiled(graph, captured, deployed, verification, report, steps.seconds)
+
+
+def _require(verification: Verification, report: Report) -> None:
+    """Raise NotEquivalent, with the report so far, unless both sides are equal."""
+    try:
+        verification.require()
+    except NotEquivalent as error:
+        error.report = report
+        raise
 
 
 def _proof(captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference) -> Verification:

@@ -1,5 +1,10 @@
 """What compiling a model can fail with."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nascc.compiler.report import Report
+
 
 class CompileError(Exception):
     """A model can not be compiled. `exit_code` is what the command line exits with."""
@@ -26,6 +31,7 @@ class UnsupportedByTarget(CompileError):
 
 
 class NotEquivalent(CompileError):
-    """A rewritten or deployed graph does not compute what the original computes."""
+    """A rewritten or deployed graph does not compute what the original computes; `report` tells what was compared."""
 
     exit_code = 5
+    report: "Report | None" = None

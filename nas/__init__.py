@@ -1,1 +1,1 @@
-"""."""
+"""Networks: the zoo, its checkpoints, and later the searches."""

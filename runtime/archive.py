@@ -56,6 +56,11 @@ def open_archive(path: Path) -> Iterator[Archive]:
             f"'{path}' must be a whole zip archive, found a damaged or truncated one ({error}); copy or save it again"
         ) from error
     with file:
+        if file.infolist() and min(info.header_offset for info in file.infolist()) > 0:
+            raise CorruptFile(
+                f"'{path}' must be a whole zip archive, found only the directory of one inside it: "
+                "truncated; copy or save it again"
+            )
         infos = [info for info in file.infolist() if not info.is_dir()]
         _check_names(path, [info.filename for info in infos])
         _check_sizes(path, infos)

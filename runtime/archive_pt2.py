@@ -14,6 +14,7 @@ from nascc.runtime.errors import CorruptFile, UnsafeFile
 COMPILED = re.compile(r"data/(aotinductor|mtia|executorch)/|.*\.(so|dll|dylib|pyd|cubin|ptx|o|cpp|hsaco)(\.\d+)*$")
 FOLDERS = {"weights": "weight_", "constants": "tensor_"}  # folder under data/ -> how its members are named
 ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 2, 7: 4, 8: 8, 9: 4, 10: 8, 11: 16, 12: 1, 13: 2, 28: 2, 34: 4, 35: 8}
+FORMAT_VERSION = b"0"
 BEFORE_2_8 = {  # member of an archive of torch 2.1 to 2.7 -> where torch 2.8 and later look for it
     "serialized_state_dict.pt": "data/weights/model.pt",
     "serialized_constants.pt": "data/constants/model.pt",
@@ -49,6 +50,11 @@ def inspect_pt2(archive: Archive) -> Pt2Contents:
         )
     if "serialized_exported_program.json" in archive:
         return _inspect_before_2_8(archive)
+    if (version := archive.read("archive_version")) != FORMAT_VERSION:
+        raise CorruptFile(
+            f"'{archive.path}' must be of version {FORMAT_VERSION!r} of the .pt2 format, found {version[:9]!r}; "
+            "export the module again"
+        )
     name = _model_name(archive)
     program, devices = _program(archive, f"models/{name}.json")
     configs: dict[str, dict[str, Any]] = {}

@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,13 +71,13 @@ def edited(member: str, edit: Callable[[dict[str, Any]], None]) -> dict[str, byt
 
 
 class Toucher:
-    """Creates a file when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return (open, (str(self.marker), "w"))
+        return os.mkdir, (str(self.marker),)
 
 
 def touching(marker: Path) -> str:

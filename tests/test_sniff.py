@@ -145,11 +145,11 @@ def test_foreign_names_of_pickles(tmp_path: Path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path.write_bytes(pickle.dumps({"a": toucher}, protocol=protocol))
         assert inspect_file(path).kind is FileKind.PICKLE
-        assert inspect_file(path).foreign in (("io.open",), ("_io.open",))
+        assert inspect_file(path).foreign == ("posix.mkdir",)
     path.write_bytes(saved(small()))
     assert {"model_files.Small", "torch.nn.modules.conv.Conv2d"} <= set(inspect_file(path).foreign)
     path.write_bytes(legacy_bytes({"weight": torch.ones(1), "b": toucher}))
-    assert inspect_file(path).foreign in (("io.open",), ("_io.open",))
+    assert inspect_file(path).foreign == ("posix.mkdir",)
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     assert inspect_file(path).foreign == ("os.system",)
     path.write_bytes(b"\x80\x04N\x93.")

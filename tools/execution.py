@@ -73,6 +73,7 @@ def failed_report(command: str, error: BaseException, failure: Failure, seconds:
     from nascc.compiler.provenance import new_report
 
     report: Report = getattr(error, "report", None) or new_report(command)
+    report.command = command
     close(report, failure, seconds)
     return report
 

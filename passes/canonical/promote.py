@@ -81,6 +81,7 @@ def _to_float64(value: Any) -> Any:
 
 
 def _as_parameter(out: fx.GraphModule, node: Node) -> None:
+    """A floating constant in its own dtype and as a parameter; running statistics, which have no gradient, as a buffer."""
     name, tensor = str(node.target), g.constant(node)
     if not tensor.is_floating_point() or isinstance(tensor, torch.nn.Parameter):
         return
@@ -88,6 +89,8 @@ def _as_parameter(out: fx.GraphModule, node: Node) -> None:
     *path, leaf = name.split(".")
     g.delete_constant(out, name)
     g.set_constant(out, name, tensor)
+    if any(user.target is torch.ops.aten.batch_norm.default and node in user.args[3:5] for user in node.users):
+        return
     parent = out.get_submodule(".".join(path))
     del parent._buffers[leaf]
     parent.register_parameter(leaf, torch.nn.Parameter(tensor))

@@ -70,10 +70,24 @@ def fixes_for(op: Operator, size: Sizes, smallest: Ints) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def evened(op: Operator, size: Sizes) -> Operator:
+    """The same operator for this size, padded as much after as before where that gives the same outputs."""
+    extent = tuple(_even_extent(op, d, n) for d, n in enumerate(size))
+    return replace(op, extent=extent)
+
+
+def _even_extent(op: Operator, d: int, n: int | None) -> int:
+    even = -op.offsets[d][0] - op.offsets[d][-1]
+    if n is None or op.up[d] > 1 or (n - 1 + even) // op.down[d] != (n - 1 + op.extent[d]) // op.down[d]:
+        return op.extent[d]
+    return even
+
+
 @pinned
 def deploy(op: Operator, fix: str, size: Sizes, smallest: Ints = ()) -> Deployed | Refusal:
     """The operator as a convolution and one fix of `fixes_for`; any fix will do for one that needs none."""
     legal = fixes_for(op, size, smallest or (1,) * op.rank)
+    op = evened(op, size)
     if legal in ((EXACT,), (PAD_VALUE,)):
         fix = legal[0]
     if fix not in legal:

@@ -42,8 +42,12 @@ def pixel_shuffle(channels: int, factor: int, rank: int = 2) -> PixelShuffle:
 
 
 def pixel_unshuffle(channels: int, factor: int, rank: int = 2) -> Operator:
-    """`aten.pixel_unshuffle` of `channels`: the pixels of an r^d cell become r^d channels, row-major."""
-    return _cells(channels, factor, rank, transposed=False)
+    """`aten.pixel_unshuffle` of `channels`: the pixels of an r^d cell become r^d channels, row-major.
+
+    PyTorch takes sizes that r divides and no others, so outputs may be counted from the first pixels of the cells:
+    then nothing is left over at the end, whatever the size.
+    """
+    return replace(_cells(channels, factor, rank, transposed=False), extent=(0,) * rank)
 
 
 def _cells(channels: int, factor: int, rank: int, *, transposed: bool) -> Operator:

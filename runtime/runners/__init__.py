@@ -1,1 +1,1 @@
-"""."""
+"""Backends behind one interface: named arrays in, named arrays out."""

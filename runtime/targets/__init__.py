@@ -1,1 +1,1 @@
-"""."""
+"""The target profiles that come with nascc, one TOML file each."""

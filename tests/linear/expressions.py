@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from hypothesis import strategies as st
-from linear.strategies import Case, channels, convolutions, operators, pointwise, random, seeds
 from torch import Tensor
 from torch.nn import functional as F
 
+from linear.strategies import Case, channels, convolutions, operators, pointwise, random, seeds
 from nascc.passes.linear import convert, pool, rearrange
 from nascc.passes.linear.deploy import Deployed
 from nascc.passes.linear.emit import Emitter
@@ -57,7 +57,11 @@ class Grower:
             return self.fork(c, size)
         if kind == "pivot":
             return self.pivot(c, size)
-        case = self.draw(operators(self.rank, c, size, self.dynamic)) if kind == "operator" else self.same(c, self.draw(channels), 1)
+        case = (
+            self.draw(operators(self.rank, c, size, self.dynamic))
+            if kind == "operator"
+            else self.same(c, self.draw(channels), 1)
+        )
         return self.leaf(case), case.op.c_out, _known(case.op, size)
 
     def fork(self, c: int, size: Size) -> tuple[Expr, int, Size]:

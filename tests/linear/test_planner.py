@@ -6,9 +6,9 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+
 from linear.expressions import emitter, regions
 from linear.strategies import random, relative
-
 from nascc.passes.linear.cost import Cost, flops, roofline
 from nascc.passes.linear.description import LinearOp
 from nascc.passes.linear.emit import emit, emit_as_it_stands
