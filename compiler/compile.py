@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from nascc.compiler.save import save
 from nascc.compiler.shapes import InputSpec, parse_shapes
 from nascc.compiler.verification import Verification
 from nascc.compiler.verify import verify_module, verify_onnx, verify_pass
-from nascc.passes import PASSES, Pass, PassResult, default_pipeline, demote, parse_pipeline, run_pipeline, without
+from nascc.passes import PASSES, CollapseLinear, MergeBranches, Pass, PassResult, default_pipeline, demote, parse_pipeline, run_pipeline, without
 from nascc.passes import graph as g
 from nascc.runtime.profile import OPSETS, Target, ir_version_of, load_target
 from nascc.runtime.runners.base import Array
@@ -94,6 +94,7 @@ def compile(
     std: Sequence[float] | None = None,
     passes: str | Sequence[Pass] | None = None,
     skip: Sequence[str] = (),
+    collapse: str = "auto",
     verify: bool = True,
     lower: bool = True,
     simplify: bool = False,
@@ -104,7 +105,8 @@ def compile(
     """Capture, rewrite, lower and verify a network.
 
     `inputs` are example arguments, or `shapes` describes them (`"x:Nx3x224x224:uint8"`, a letter is a dynamic size).
-    `passes` replaces the default pipeline, `skip` names passes to leave out. With `verify` the graph is compared with
+    `passes` replaces the default pipeline, `skip` names passes to leave out, `collapse` says when regions of linear
+    operators become fewer ones: auto (where it pays), always, never. With `verify` the graph is compared with
     the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs and
     on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
 
@@ -112,7 +114,7 @@ def compile(
     """
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
-    pipeline = _pipeline(passes, skip)
+    pipeline = _pipeline(passes, skip, collapse)
     steps = _Steps(progress)
     report = new_report("compile", seed=seed)
     report.target = _target_entry(profile, opset)
@@ -182,9 +184,12 @@ def _rewrite(
     return tuple(entries)
 
 
-def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str]) -> tuple[Pass, ...]:
+def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str) -> tuple[Pass, ...]:
     if passes is None:
-        chosen = default_pipeline(PASSES)
+        chosen = tuple(
+            replace(p, mode=collapse) if isinstance(p, (MergeBranches, CollapseLinear)) else p
+            for p in default_pipeline(PASSES)
+        )
     else:
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
     return without(chosen, skip, PASSES)

@@ -21,6 +21,7 @@ def legalise(model: ModelProto, opset: int) -> ModelProto:
     (source,) = (entry.version for entry in model.opset_import)
     if problems := [*_move_graph(result.graph, source, opset)]:
         raise UnsupportedByTarget(f"every operator must exist at opset {opset}, but: " + "; ".join(problems))
+    _drop_unused(result.graph)
     result.opset_import[0].version = opset
     result.ir_version = ir_version_of(opset)
     return result
@@ -83,3 +84,14 @@ def _drop_empty(node: NodeProto, old: OpSchema) -> None:
         raise CanNotMove(f"has no input {len(node.input)}")
     if len(node.output) > old.max_output:
         raise CanNotMove(f"has no result {len(node.output)}")
+
+
+def _drop_unused(graph: GraphProto) -> None:
+    """Forget constants that became attributes; a graph inside of a node may read any."""
+    if any(a.type == AttributeProto.GRAPH for node in graph.node for a in node.attribute):
+        return
+    read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)

@@ -19,7 +19,7 @@ class CanNotMove(Exception):
 
 @dataclass(frozen=True)
 class Scope:
-    """The graph around a node that moves to `opset`: constants and recorded shapes by name, 0 where a size is dynamic."""
+    """The graph around a node that moves to `opset`: constants and shapes by name, 0 where a size is dynamic."""
 
     graph: GraphProto
     opset: int
@@ -113,7 +113,9 @@ def _shape(scope: Scope, node: NodeProto) -> list[NodeProto]:
     if (start, end) == (0, LAST):
         return []
     result, node.output[0] = node.output[0], f"{node.output[0]}/whole"
-    bounds = [scope.constant(np.array([k], np.int64), f"{result}/{side}") for side, k in (("start", start), ("end", end))]
+    bounds = [
+        scope.constant(np.array([k], np.int64), f"{result}/{side}") for side, k in (("start", start), ("end", end))
+    ]
     return [helper.make_node("Slice", [node.output[0], *bounds], [result], name=f"{node.name}/Slice")]
 
 

@@ -3,6 +3,7 @@
 from nascc.passes.base import Decision, GraphPass, Numerics, Pass, PassResult, Reject, Rewrite, RewritePass
 from nascc.passes.canonical.exported import from_exported
 from nascc.passes.canonical.promote import demote
+from nascc.passes.collapse_linear import CollapseLinear
 from nascc.passes.driver import run_pass, run_pipeline
 from nascc.passes.edit import Edit
 from nascc.passes.eliminate_identities import EliminateIdentities
@@ -10,6 +11,7 @@ from nascc.passes.errors import CanNotRead, PassError, PipelineError
 from nascc.passes.evaluate_constants import EvaluateConstants
 from nascc.passes.fold_batch_norm import FoldBatchNorm
 from nascc.passes.graph import check_graph
+from nascc.passes.merge_branches import MergeBranches
 from nascc.passes.merge_duplicates import MergeDuplicates
 from nascc.passes.pipeline import default_pipeline, parse_pipeline, without
 from nascc.passes.signature import Signature
@@ -20,6 +22,8 @@ PASSES: tuple[type[Pass], ...] = (
     EliminateIdentities,
     MergeDuplicates,
     FoldBatchNorm,
+    MergeBranches,
+    CollapseLinear,
     SubstituteOperators,
 )
 """Every pass a pipeline may name. The default pipeline is their topological order by `runs_after`."""
@@ -27,12 +31,14 @@ PASSES: tuple[type[Pass], ...] = (
 __all__ = [
     "PASSES",
     "CanNotRead",
+    "CollapseLinear",
     "Decision",
     "Edit",
     "EliminateIdentities",
     "EvaluateConstants",
     "FoldBatchNorm",
     "GraphPass",
+    "MergeBranches",
     "MergeDuplicates",
     "Numerics",
     "Pass",

@@ -37,7 +37,7 @@ CONV = {
     "conv1d": layer(nn.Conv1d(6, 4, 3, stride=2, padding=1), X3),
     "conv2d": layer(nn.Conv2d(6, 8, 3, stride=(1, 2), padding=(0, 1), dilation=(2, 1), groups=2)),
     "conv2d no bias": layer(nn.Conv2d(6, 6, 3, groups=6, bias=False)),
-    "conv2d same": layer(nn.Conv2d(6, 4, 4, padding="same")),
+    "conv2d same": layer(nn.Conv2d(6, 4, (5, 3), padding="same")),
     "conv2d reflect": layer(nn.Conv2d(6, 4, 3, padding=1, padding_mode="reflect")),
     "conv2d unbatched": layer(nn.Conv2d(6, 4, 3), X4[0]),
     "conv3d": layer(nn.Conv3d(2, 3, 3, padding=1), values(1, 2, 5, 6, 7)),
@@ -134,6 +134,7 @@ POOL = {
     "max pool unbatched": layer(nn.MaxPool2d(3), X4[0]),
     "max pool after -inf pad": fn(lambda x: F.max_pool2d(F.pad(x, (1, 0, 1, 1), value=-torch.inf), 3, 2)),
     "max pool after zero pad": fn(lambda x: F.max_pool2d(F.pad(x, (1, 0, 1, 1)), 3, 2)),
+    "max pool after relu and zero pad": fn(lambda x: F.max_pool2d(F.pad(x.relu(), (1, 0, 1, 1)), 3, 2)),
     "max pool values": fn(lambda x: F.max_pool2d(x, 3, return_indices=True)[0]),
     "average pool": layer(nn.AvgPool2d(3, 2, 1)),
     "average pool excluding": layer(nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
@@ -180,12 +181,12 @@ RESIZE = {
     "pixel shuffle": fn(lambda x: F.pixel_shuffle(x, 2), values(1, 8, 3, 5)),
     "pixel unshuffle": fn(lambda x: F.pixel_unshuffle(x, 2), values(1, 2, 6, 4)),
     "channel shuffle": fn(lambda x: F.channel_shuffle(x, 3)),
-    "grid sample": fn(lambda x, g: F.grid_sample(x, g), X4, values(2, 4, 5, 2) * 0.7, since=16),
+    "grid sample": fn(lambda x, g: F.grid_sample(x, g, align_corners=False), X4, values(2, 4, 5, 2) * 0.7, since=16),
     "grid sample nearest": fn(
         lambda x, g: F.grid_sample(x, g, "nearest", "border", align_corners=True), X4, values(2, 4, 5, 2), since=16
     ),
     "grid sample reflection": fn(
-        lambda x, g: F.grid_sample(x, g, "bilinear", "reflection"), X4, values(2, 4, 5, 2), since=16
+        lambda x, g: F.grid_sample(x, g, "bilinear", "reflection", align_corners=False), X4, values(2, 4, 5, 2), since=16
     ),
     "unfold": layer(nn.Unfold(3, dilation=2, padding=1, stride=2)),
     "fold": layer(nn.Fold((9, 11), 3, dilation=2, padding=1, stride=2), values(1, 18, 20)),

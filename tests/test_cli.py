@@ -1,13 +1,18 @@
 """The command line as such: start-up, errors, exit codes and the JSON document."""
 
+import contextlib
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import pytest
+import typer
 
 from nascc.tools import execution
 from nascc.tools.app import COMMANDS, main
@@ -130,8 +135,23 @@ def test_report_is_written_beside_the_text(tmp_path: Path, capsys: pytest.Captur
 
 def test_report_must_be_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["targets", "--report", str(tmp_path / "no" / "r.json")]) == 2
-    assert "folder that exists" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "folder that exists" in shown
+    assert shown.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_swallowed_interruption_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(say: execution.Say) -> execution.Answer:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        raise RecursionError("what a library made of it")
+
+    with pytest.raises(typer.Exit) as raised:
+        execution.execute("fuse", Reporting(), work)
+    assert raised.value.exit_code == 130
+    assert capsys.readouterr().err == "error: interrupted; nothing was written\n"
 
 
 def test_passes_are_listed_with_options(capsys: pytest.CaptureFixture[str]) -> None:

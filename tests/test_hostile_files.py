@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from model_files import (
     CONSTANTS_TABLE,
     PROGRAM,
@@ -31,10 +33,8 @@ from nascc.runtime.archive_program import operator_fault
 from nascc.runtime.errors import CorruptFile, UnsafeFile
 from nascc.tools.errors import CommandError
 from nascc.tools.open_model import open_model
-from safetensors.torch import save_file
 
 Edit = Callable[[dict[str, Any], str], None]
-EXAMPLE = torch.ones(2, 3, 8, 8)
 
 
 @pytest.fixture
@@ -99,9 +99,8 @@ def guards(program: dict[str, Any], code: str) -> None:
 def test_a_program_that_torch_evaluates(edit: Edit, tmp_path: Path, marker: Path) -> None:
     path = write_pt2(tmp_path / "model.pt2", edited(PROGRAM, lambda program: edit(program, touching(marker))))
     refused(path, marker, "not arithmetic over sizes.*--allow-pickle")
-    with pytest.raises(Exception):  # noqa: PT011
-        open_model(path, allow_pickle=True).module.module()(EXAMPLE)  # type: ignore[operator]
-        raise AssertionError("it loaded")
+    with suppress(Exception):
+        open_model(path, allow_pickle=True).module.module()(torch.ones(2, 3, 8, 8))  # type: ignore[operator]
     assert marker.exists()
 
 

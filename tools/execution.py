@@ -12,6 +12,7 @@ import typer
 from nascc.tools.errors import CommandError
 from nascc.tools.failure import Failure
 from nascc.tools.files import require_writable, write_text
+from nascc.tools.interruption import interruptible
 from nascc.tools.options import Reporting
 from nascc.tools.progress import Progress, Say
 from nascc.tools.quiet import quiet
@@ -32,13 +33,14 @@ class Answer:
 def execute(command: str, reporting: Reporting, work: Callable[[Say], Answer]) -> None:
     """Do the work, tell how it ended, and leave the command with its exit code."""
     started = time.monotonic()
-    try:
-        if reporting.report is not None:
-            require_writable(reporting.report, "--report")
-        with Progress(reporting.progress and not reporting.json) as say, quiet(reporting.verbose):
-            answer = work(say)
-    except (Exception, KeyboardInterrupt) as error:
-        raise typer.Exit(fail(command, error, reporting, time.monotonic() - started)) from error
+    require_report(command, reporting)
+    with interruptible() as interrupted:
+        try:
+            with Progress(reporting.progress and not reporting.json) as say, quiet(reporting.verbose):
+                answer = work(say)
+        except (Exception, KeyboardInterrupt) as error:
+            cause = KeyboardInterrupt() if interrupted() else error
+            raise typer.Exit(fail(command, cause, reporting, time.monotonic() - started)) from error
     close(answer.report, answer.failure, time.monotonic() - started)
     tell(answer.report, reporting)
     if not reporting.json:

@@ -55,7 +55,7 @@ def onnx_nodes(compiled: Compiled) -> int | None:
     """Nodes of the ONNX graph, constants not counted."""
     if compiled.deployed is None:
         return None
-    return sum(node.op_type != "Constant" for node in compiled.onnx.graph.node)
+    return sum(str(node.op_type) != "Constant" for node in compiled.onnx.graph.node)
 
 
 def before_and_after(compiled: Compiled, source: Source) -> list[str]:

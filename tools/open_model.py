@@ -195,7 +195,7 @@ def _spelled(name: str, value: Tensor, letters: dict[str, str]) -> str:
             sizes.append(letters.setdefault(str(size), free[0]))
         else:
             sizes.append(str(size))
-    return f"{name}:{'x'.join(sizes)}:{str(value.dtype).removeprefix('torch.')}"
+    return f"{name}:{'x'.join(sizes) or 'scalar'}:{str(value.dtype).removeprefix('torch.')}"
 
 
 def sha256(path: Path) -> str:

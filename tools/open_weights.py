@@ -1,6 +1,7 @@
 """Find the state dict in what people save, and load it into a module without dropping anything in silence."""
 
 import pickle
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> tuple[str, ...
     if converted := {(str(state[n].dtype), str(t.dtype)) for n, t in expected.items() if _converts(state.get(n), t)}:
         notes += [f"weights of '{path}' were converted from {one} to {other}" for one, other in sorted(converted)]
     try:
-        result = module.load_state_dict(state, strict=False)
+        result = module.load_state_dict(_with_versions(state, weights.value), strict=False)
     except Exception as error:
         raise CommandError(f"'{path}' must fit the model, but: {error}; check --model and --kwargs", 3) from error
     missing = _really_missing(result.missing_keys, expected, state)
@@ -141,6 +142,15 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> tuple[str, ...
     if weights.left_out:
         notes.append(f"'{path}' holds more than '{weights.key}', left out: {_some(weights.left_out)}")
     return tuple(notes)
+
+
+def _with_versions(state: dict[str, Any], saved: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state dict with the versions of modules that torch saved beside it, where the names are still the same."""
+    versions = getattr(saved, "_metadata", None)
+    ordered = OrderedDict(state)
+    if versions is not None and state.keys() <= saved.keys():
+        ordered._metadata = versions  # type: ignore[attr-defined]
+    return ordered
 
 
 def unwrapped(state: dict[str, Any], expected: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -1,5 +1,6 @@
 """Comparisons, logic, bits, and choices by a mask."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 
 from nascc.compiler.lowering.arithmetic import binary, compare, logical, where
 from nascc.compiler.lowering.dtypes import Operand, cast, operand
+from nascc.compiler.lowering.elementwise import floor_divide
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Value, is_float
 from nascc.compiler.lowering.writer import Writer
@@ -65,6 +67,23 @@ def is_inf(w: Writer, x: Value) -> Value:
     return w.emit("IsInf", x, dtype=torch.bool)
 
 
+def is_signed_infinity(sign: float, w: Writer, x: Value) -> Value:
+    """True where x is infinite on one side."""
+    return compare(w, "Equal", x, sign * math.inf) if is_float(x.dtype) else compare(w, "Less", x, x)
+
+
+def is_negative(w: Writer, x: Value) -> Value:
+    """signbit: True where x is below zero."""
+    return compare(w, "Less", x, 0)
+
+
+def shifted(factor: float, w: Writer, x: Value, bits: int) -> Value:
+    """Bits moved left (factor 2) or right (factor 1/2): a product, or a quotient rounded down."""
+    if not isinstance(bits, int):
+        raise Refusal("shifts by a count known only at run time")
+    return binary(w, "Mul", x, 2**bits, w.out.dtype) if factor == 2 else floor_divide(w, x, 2**bits)
+
+
 def is_finite(w: Writer, x: Value) -> Value:
     """True where x is neither infinite nor not a number: x - x == 0."""
     return compare(w, "Equal", binary(w, "Sub", x, x, x.dtype), 0)
@@ -110,6 +129,11 @@ LOWERINGS: dict[Any, Any] = {
     aten.isnan.default: is_nan,
     aten.isinf.default: is_inf,
     aten.isfinite.default: is_finite,
+    aten.isposinf.default: partial(is_signed_infinity, 1.0),
+    aten.isneginf.default: partial(is_signed_infinity, -1.0),
+    aten.signbit.default: is_negative,
+    **dict.fromkeys((aten.__lshift__.Scalar, aten.bitwise_left_shift.Tensor_Scalar), partial(shifted, 2)),
+    **dict.fromkeys((aten.__rshift__.Scalar, aten.bitwise_right_shift.Tensor_Scalar), partial(shifted, 0.5)),
     aten.where.self: choose,
     aten.where.ScalarOther: choose,
     aten.where.ScalarSelf: choose,

@@ -118,22 +118,24 @@ class _Artist:
             return [self._lift(a) for a in argument]
         return argument
 
-    def _folded(self, node: Node) -> Value | None:
-        """The value of a call that has only constants to work on, computed now."""
-        spec = self.w.out
-        if len(self.w.outs) > 1 or not isinstance(node.target, OpOverload) or _is_random(node.target):
+    def _folded(self, node: Node) -> Result:
+        """The result of a call that has only constants to work on, computed now; None for other calls."""
+        specs = self.w.outs
+        if not isinstance(node.target, OpOverload) or _is_random(node.target):
             return None
         arguments = (_only_shape(node), *node.args[1:]) if node.target in SHAPE_ONLY else node.args
-        if arguments[:1] == (None,) or not all(isinstance(d, int) for d in spec.shape):
+        if arguments[:1] == (None,) or not all(isinstance(d, int) for spec in specs for d in spec.shape):
             return None
         sources: list[Node] = []
         fx.map_arg((arguments, node.kwargs), sources.append)
         tensors = [t for n in sources if (t := self._tensor(n)) is not None]
-        size = math.prod(int(d) for d in spec.shape)
+        size = sum(math.prod(int(d) for d in spec.shape) for spec in specs)
         if len(tensors) < len(sources) or size > max(LARGEST_FOLDED, 4 * sum(t.numel() for t in tensors)):
             return None
         result = node.target(*fx.map_arg(arguments, self._tensor), **fx.map_arg(node.kwargs, self._tensor))
-        return self.w.constant(result, spec.dtype, self._name(sources[0]) if len(sources) == 1 else "")
+        if isinstance(result, torch.Tensor):
+            return self.w.constant(result, specs[0].dtype, self._name(sources[0]) if len(sources) == 1 else "")
+        return tuple(self.w.constant(t, spec.dtype) for t, spec in zip(result, specs, strict=True))
 
     def _tensor(self, node: Node) -> torch.Tensor | None:
         value = self.values[node]
@@ -151,7 +153,7 @@ class _Artist:
             raise AssertionError(f"lowering must give rank {len(spec.shape)}, got {value.shape} for {spec.shape}")
         value = cast(self.w, value, spec.dtype)
         if value.op is not None:
-            value.shape = spec.shape
+            value.shape = tuple(own if isinstance(own, int) else d for own, d in zip(value.shape, spec.shape, strict=True))
             self.w.know_shape(value)
         return value
 

@@ -188,6 +188,11 @@ def atan2(w: Writer, y: Operand, x: Operand) -> Value:
     return where(w, both_zero, 0.0, turned, dtype)
 
 
+def hypot(w: Writer, a: Value, b: Value) -> Value:
+    """sqrt(a * a + b * b)."""
+    return unary(w, "Sqrt", binary(w, "Add", square(w, a), square(w, b), w.out.dtype))
+
+
 def lerp(w: Writer, a: Value, b: Value, weight: Operand) -> Value:
     """a + weight * (b - a)."""
     dtype = w.out.dtype
@@ -263,6 +268,7 @@ LOWERINGS: dict[Any, Any] = {
     aten.logit.default: logit,
     aten.round.decimals: round_decimals,
     aten.atan2.default: atan2,
+    aten.hypot.default: hypot,
     aten.addcmul.default: addcmul,
     aten.addcdiv.default: addcdiv,
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from nascc.compiler.lowering.arithmetic import where
+from nascc.compiler.lowering.arithmetic import binary, where
 from nascc.compiler.lowering.dtypes import Operand, cast, operand
 from nascc.compiler.lowering.layout import concat, expand, gather, reshape, transpose, unsqueeze
 from nascc.compiler.lowering.unlowerable import Refusal
@@ -18,6 +18,7 @@ aten = torch.ops.aten
 
 def index(w: Writer, x: Value, indices: Sequence[Value | None]) -> Value:
     """x[indices]: None keeps an axis. One index is a Gather; several become one flat index, or a GatherND."""
+    indices = [part for v in indices for part in _unmasked(w, v)]
     named = [axis for axis, v in enumerate(indices) if v is not None]
     found = [v for v in indices if v is not None]
     if any(v.dtype in (torch.bool, torch.uint8) for v in found):
@@ -32,6 +33,13 @@ def index(w: Writer, x: Value, indices: Sequence[Value | None]) -> Value:
     if all(v.tensor is not None for v in found) and all(isinstance(d, int) for d in sizes):
         return _flat_gather(w, x, [v.tensor for v in found if v.tensor is not None], named[0], [int(d) for d in sizes])
     return _gather_nd(w, x, [_as_index(w, v) for v in found], named[0])
+
+
+def _unmasked(w: Writer, x: Value | None) -> list[Value | None]:
+    """A constant mask as the places where it holds, one index for each of its axes."""
+    if x is None or x.tensor is None or x.dtype != torch.bool:
+        return [x]
+    return [w.literal(places, torch.int64) for places in x.tensor.nonzero(as_tuple=True)]
 
 
 def _as_index(w: Writer, x: Value) -> Value:
@@ -122,6 +130,19 @@ def scatter_add(w: Writer, x: Value, dim: int, at: Value, source: Value) -> Valu
     return w.emit("ScatterElements", x, _as_index(w, at), source, dtype=x.dtype, axis=dim % x.rank, reduction="add")
 
 
+def scatter_reduce(
+    w: Writer, x: Value, dim: int, at: Value, source: Value, kind: str, include_self: bool = True
+) -> Value:
+    """x with source[i][j] combined into x[at[i][j]][j] for axis 0."""
+    if kind not in SCATTERS or not include_self:
+        raise Refusal(f"scatters by '{kind}' without the values that are there")
+    name, lowest = SCATTERS[kind]
+    if w.opset < lowest:
+        raise Refusal(f"scatters by '{kind}', which ONNX has from opset {lowest} on")
+    source = _fitting(w, source, at)
+    return w.emit("ScatterElements", x, _as_index(w, at), source, dtype=x.dtype, axis=dim % x.rank, reduction=name)
+
+
 def _fitting(w: Writer, source: Value, at: Value) -> Value:
     if source.shape != at.shape:
         raise Refusal("scatters from a tensor larger than its index")
@@ -136,10 +157,21 @@ def one_hot(w: Writer, at: Value, classes: int = -1) -> Value:
     return w.emit("OneHot", at, depth, pair, dtype=torch.int64, axis=-1)
 
 
+def cross(w: Writer, a: Value, b: Value, *, dim: int = -1) -> Value:
+    """The product of vectors of three that is perpendicular to both."""
+    axis, dtype = dim % a.rank, w.out.dtype
+    orders = [w.ints([1, 2, 0]), w.ints([2, 0, 1])]
+    (a1, a2), (b1, b2) = ([gather(w, v, order, axis) for order in orders] for v in (a, b))
+    return binary(w, "Sub", binary(w, "Mul", a1, b2, dtype), binary(w, "Mul", a2, b1, dtype), dtype)
+
+
+SCATTERS = {"sum": ("add", 16), "prod": ("mul", 16), "amax": ("max", 18), "amin": ("min", 18)}
 LOWERINGS: dict[Any, Any] = {
     aten.index.Tensor: index,
     aten._unsafe_index.Tensor: index,
     aten.index_put.default: index_put,
+    aten._unsafe_index_put.default: index_put,
+    aten.scatter_reduce.two: scatter_reduce,
     aten.index_select.default: index_select,
     aten.embedding.default: embedding,
     aten.gather.default: gather_elements,
@@ -148,5 +180,6 @@ LOWERINGS: dict[Any, Any] = {
     aten.scatter.value: scatter,
     aten.scatter_add.default: scatter_add,
     aten.one_hot.default: one_hot,
+    aten.linalg_cross.default: cross,
 }
 NEEDS = {aten.scatter_add.default: 16}

@@ -9,6 +9,7 @@ import torch
 from nascc.compiler.lowering.arithmetic import binary
 from nascc.compiler.lowering.dtypes import cast, cast_all
 from nascc.compiler.lowering.layout import RESHAPERS, reshape, squeeze, transpose, unsqueeze
+from nascc.compiler.lowering.reduction import reduce
 from nascc.compiler.lowering.values import Shape, Value, broadcast
 from nascc.compiler.lowering.writer import Writer
 
@@ -84,6 +85,24 @@ def bilinear(w: Writer, a: Value, b: Value, weight: Value, bias: Value | None = 
     return result if bias is None else binary(w, "Add", result, bias)
 
 
+def trilinear(
+    w: Writer,
+    a: Value,
+    b: Value,
+    c: Value,
+    expand_a: Sequence[int],
+    expand_b: Sequence[int],
+    expand_c: Sequence[int],
+    sum_axes: Sequence[int],
+    unroll: int = 1,
+) -> Value:
+    """a * b * c with axes of size 1 inserted in each, summed over axes."""
+    pairs = ((a, expand_a), (b, expand_b), (c, expand_c))
+    a, b, c = (unsqueeze(w, v, list(axes)) for v, axes in pairs)
+    product = binary(w, "Mul", binary(w, "Mul", a, b, w.out.dtype), c, w.out.dtype)
+    return reduce(w, "ReduceSum", product, list(sum_axes), keepdim=False)
+
+
 LOWERINGS: dict[Any, Any] = {
     aten.linear.default: linear,
     aten.matmul.default: matmul,
@@ -97,6 +116,7 @@ LOWERINGS: dict[Any, Any] = {
     aten.baddbmm.default: scaled_sum,
     aten.outer.default: outer,
     aten.bilinear.default: bilinear,
+    aten._trilinear.default: trilinear,
     aten.einsum.default: einsum,
 }
 NEEDS = {aten.einsum.default: 12}

@@ -75,7 +75,7 @@ def _name_results(ops: list[Op], drawn: Drawn, names: Names) -> dict[Op, str]:
     given = dict(zip(drawn.outputs, drawn.output_names, strict=True))
     nodes, found = Names(()), {}
     for op in ops:
-        found[op] = nodes.unique(node_name(op))
+        found[op] = nodes.unique(node_name(op.kind, op.origin.module))
         for i, value in enumerate(op.outputs):
             wanted = found[op] if len(op.outputs) == 1 else f"{found[op]}.{i}"
             value.name = given.get(value) or names.unique(wanted)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import torch
 
-from nascc.compiler.lowering.values import Op, Value
+from nascc.compiler.lowering.values import Value
 
 SHORT = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16", torch.int64: "i64"}
 SHORT |= {torch.int32: "i32", torch.uint8: "u8", torch.int8: "i8", torch.int16: "i16", torch.bool: "bool"}
@@ -29,10 +29,10 @@ class Names:
         return name
 
 
-def node_name(op: Op) -> str:
+def node_name(kind: str, module: str) -> str:
     """`module.path/operator`, in snake case."""
-    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", op.kind).lower()
-    return f"{op.origin.module}/{kind}" if op.origin.module else kind
+    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+    return f"{module}/{kind}" if module else kind
 
 
 def literal_name(value: Value) -> str:
@@ -40,7 +40,11 @@ def literal_name(value: Value) -> str:
     if value.name or value.tensor is None:
         return value.name
     content = value.tensor.reshape(-1)
-    text = "_".join(_number(v) for v in content.tolist()) if content.numel() <= LONGEST_LITERAL else "x".join(map(str, value.shape))
+    text = (
+        "_".join(_number(v) for v in content.tolist())
+        if content.numel() <= LONGEST_LITERAL
+        else "x".join(map(str, value.shape))
+    )
     return f"literal/{SHORT[value.dtype]}{'' if value.rank == 0 else f'[{len(content)}]'}_{text}".rstrip("_")
 
 

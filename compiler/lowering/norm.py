@@ -8,6 +8,7 @@ import torch
 from nascc.compiler.lowering.arithmetic import binary
 from nascc.compiler.lowering.dtypes import cast, cast_all
 from nascc.compiler.lowering.layout import reshape
+from nascc.compiler.lowering.reduction import reduce
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Dim, Value
 from nascc.compiler.lowering.writer import Writer
@@ -103,6 +104,42 @@ def layer_norm(
     return w.emit("LayerNormalization", x, scale, shift, shape=x.shape, axis=-len(normalized), epsilon=eps)
 
 
+def rms_norm(
+    w: Writer, x: Value, normalized: Sequence[int], weight: MaybeValue = None, eps: float | None = None
+) -> Value:
+    """x / sqrt(mean(x * x) + eps) * weight over the last len(normalized) axes."""
+    dtype = w.out.dtype
+    eps = torch.finfo(dtype).eps if eps is None else eps
+    square = binary(w, "Mul", x, x, dtype)
+    power = reduce(w, "ReduceMean", square, list(range(x.rank - len(normalized), x.rank)), keepdim=True)
+    root = w.emit("Sqrt", binary(w, "Add", power, eps, dtype), dtype=dtype, shape=power.shape)
+    result = binary(w, "Div", x, root, dtype)
+    return result if weight is None else binary(w, "Mul", result, weight, dtype)
+
+
+def first_of(lowering: Any) -> Any:
+    """The same for an operator that gives statistics too; these have no ONNX form."""
+
+    def only_result(w: Writer, *arguments: Any) -> tuple[Value | None, ...]:
+        return (lowering(w, *arguments), *[None] * (len(w.outs) - 1))
+
+    return only_result
+
+
+def native_batch_norm(
+    w: Writer, x: Value, weight: MaybeValue, bias: MaybeValue, mean: Value, variance: Value, momentum: float, eps: float
+) -> Value:
+    """batch_norm with running statistics."""
+    return batch_norm(w, x, weight, bias, mean, variance, False, momentum, eps)
+
+
+def native_group_norm(
+    w: Writer, x: Value, weight: MaybeValue, bias: MaybeValue, n: Any, c: Any, rest: Any, groups: int, eps: float
+) -> Value:
+    """group_norm in another order of arguments."""
+    return group_norm(w, x, groups, weight, bias, eps)
+
+
 def _affine(w: Writer, weight: MaybeValue, bias: MaybeValue, channels: Dim, dtype: torch.dtype) -> tuple[Value, Value]:
     n = int(channels)
     scale = w.literal(torch.ones(n), dtype) if weight is None else weight
@@ -114,5 +151,10 @@ LOWERINGS: dict[Any, Any] = {
     aten.instance_norm.default: instance_norm,
     aten.group_norm.default: group_norm,
     aten.layer_norm.default: layer_norm,
+    aten.rms_norm.default: rms_norm,
+    aten.native_layer_norm.default: first_of(layer_norm),
+    aten.native_group_norm.default: first_of(native_group_norm),
+    aten._native_batch_norm_legit_no_training.default: first_of(native_batch_norm),
+    aten._fused_rms_norm.default: first_of(rms_norm),
 }
-NEEDS = {aten.layer_norm.default: 17}
+NEEDS = {aten.layer_norm.default: 17, aten.native_layer_norm.default: 17}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from nascc.compiler.lowering.dtypes import cast
-from nascc.compiler.lowering.layout import numbers, slice_axis
+from nascc.compiler.lowering.layout import concat, numbers, slice_axis
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Value
 from nascc.compiler.lowering.writer import Writer
@@ -35,6 +35,21 @@ def reflection_pad(w: Writer, x: Value, pads: Sequence[int]) -> Value:
 def replication_pad(w: Writer, x: Value, pads: Sequence[int]) -> Value:
     """Repeat the border element."""
     return _pad(w, x, pads, "edge", None)
+
+
+def circular_pad(w: Writer, x: Value, pads: Sequence[int]) -> Value:
+    """Continue on the other side of the tensor."""
+    begins, ends = split_pads(pads, x.rank)
+    for axis, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        size = x.shape[axis]
+        if not begin and not end:
+            continue
+        if not isinstance(size, int) or begin < 0 or end < 0:
+            raise Refusal("continues around an axis of dynamic size, or crops it")
+        parts = [slice_axis(w, x, axis, size - begin, size, 1, begin)] if begin else []
+        parts += [x, slice_axis(w, x, axis, 0, end, 1, end)] if end else [x]
+        x = concat(w, parts, axis, (*x.shape[:axis], begin + size + end, *x.shape[axis + 1 :]))
+    return x
 
 
 def _pad(w: Writer, x: Value, pads: Sequence[int], mode: str, value: float | None) -> Value:
@@ -81,6 +96,7 @@ def _sum(a: Sequence[int], b: Sequence[int]) -> list[int]:
 
 
 LOWERINGS = {
+    aten._pad_circular.default: circular_pad,
     aten.constant_pad_nd.default: constant_pad,
     aten.reflection_pad1d.default: reflection_pad,
     aten.reflection_pad2d.default: reflection_pad,

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from nascc.compiler.lowering.arithmetic import binary, compare, unary
+from nascc.compiler.lowering.arithmetic import binary, compare, unary, where
 from nascc.compiler.lowering.dtypes import cast
-from nascc.compiler.lowering.layout import reshape
+from nascc.compiler.lowering.layout import reshape, unsqueeze
 from nascc.compiler.lowering.reduction import all_axes, arg_extremum, reduce
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Value
@@ -116,6 +116,37 @@ def _spread(w: Writer, x: Value, axes: Axes, correction: float, keepdim: bool) -
     return result, center if keepdim else reduce(w, "ReduceMean", x, over, False)
 
 
+def deviation_mean(
+    w: Writer, x: Value, axes: Axes = None, correction: float | None = None, keepdim: bool = False
+) -> tuple[Value, Value]:
+    """The square root of the variance, and the mean."""
+    spread, center = variance_mean(w, x, axes, correction, keepdim)
+    return unary(w, "Sqrt", spread), center
+
+
+def sum_of_numbers(w: Writer, x: Value, axes: Axes = None, keepdim: bool = False) -> Value:
+    """nansum: the sum, values that are not numbers left out."""
+    x = cast(w, x, w.out.dtype)
+    known = where(w, w.emit("IsNaN", x, dtype=torch.bool, shape=x.shape), 0.0, x, x.dtype)
+    return reduce(w, "ReduceSum", known, all_axes(x, axes), keepdim)
+
+
+def distance(w: Writer, a: Value, b: Value, order: float = 2) -> Value:
+    """The norm of a difference."""
+    return vector_norm(w, binary(w, "Sub", a, b, w.out.dtype), order)
+
+
+def pairwise_distances(w: Writer, a: Value, b: Value, order: float = 2, mode: Any = None) -> Value:
+    """a [..., n, d], b [..., m, d] -> the norm of every difference [..., n, m]."""
+    apart = binary(w, "Sub", unsqueeze(w, a, [a.rank - 1]), unsqueeze(w, b, [b.rank - 2]), w.out.dtype)
+    return vector_norm(w, apart, order, apart.rank - 1)
+
+
+def determinant(w: Writer, x: Value) -> tuple[Value | None, ...]:
+    """The determinant of square matrices; the factorisation has no ONNX form."""
+    return w.emit("Det", x), None, None
+
+
 def aminmax(w: Writer, x: Value, dim: int | None = None, keepdim: bool = False) -> tuple[Value, Value]:
     """The smallest and the largest value."""
     over = all_axes(x, dim)
@@ -141,4 +172,9 @@ LOWERINGS: dict[Any, Any] = {
     aten.std.correction: deviation,
     aten.var_mean.correction: variance_mean,
     aten.aminmax.default: aminmax,
+    aten.std_mean.correction: deviation_mean,
+    aten.nansum.default: sum_of_numbers,
+    aten.dist.default: distance,
+    aten._cdist_forward.default: pairwise_distances,
+    aten._linalg_det.default: determinant,
 }

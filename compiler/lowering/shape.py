@@ -1,10 +1,12 @@
 """Operators that only rearrange: reshape, axes, permute, joins, splits, slices, repeats."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
+from nascc.compiler.lowering.dtypes import cast
 from nascc.compiler.lowering.layout import (
     INT64_MAX,
     concat,
@@ -70,14 +72,43 @@ def expand_to_recorded(w: Writer, x: Value, *details: Any) -> Value:
 
 def cat(w: Writer, values: Sequence[Value], dim: int = 0) -> Value:
     """Join along an axis; torch's empty vectors count for nothing."""
-    parts = [v for v in values if v.shape != (0,)]
+    parts = [cast(w, v, w.out.dtype) for v in values if v.shape != (0,)]
     return concat(w, parts, dim % parts[0].rank, w.out.shape)
 
 
 def stack(w: Writer, values: Sequence[Value], dim: int = 0) -> Value:
     """Join along a new axis."""
     axis = dim % (values[0].rank + 1)
-    return concat(w, [unsqueeze(w, v, [axis]) for v in values], axis, w.out.shape)
+    return concat(w, [unsqueeze(w, cast(w, v, w.out.dtype), [axis]) for v in values], axis, w.out.shape)
+
+
+def at_least(rank: int, w: Writer, values: Sequence[Value]) -> tuple[Value, ...]:
+    """atleast_2d and its kin over several tensors: sizes of 1 put where torch puts them."""
+    return tuple(reshape(w, v, spec.shape) for v, spec in zip(values, w.outs, strict=True))
+
+
+def join_at(axis: int, rank: int, w: Writer, values: Sequence[Value]) -> Value:
+    """hstack, vstack, dstack, column_stack: at least `rank` axes, joined along one."""
+    wide = [_of_rank(w, cast(w, v, w.out.dtype), rank, column=axis == 1) for v in values]
+    return concat(w, wide, 0 if axis == 1 and wide[0].rank == 1 else axis, w.out.shape)
+
+
+def _of_rank(w: Writer, x: Value, rank: int, column: bool) -> Value:
+    if x.rank >= rank:
+        return x
+    if x.rank == 1 and rank == 2:
+        return unsqueeze(w, x, [1] if column else [0])
+    return unsqueeze(w, x, [0, 2] if x.rank == 1 else [2]) if x.rank else reshape(w, x, (1,) * rank)
+
+
+def meshgrid(w: Writer, values: Sequence[Value], indexing: str = "ij") -> tuple[Value, ...]:
+    """Every vector along an axis of its own, repeated along the others."""
+    order = [1, 0, *range(2, len(values))] if indexing == "xy" and len(values) > 1 else range(len(values))
+    shape = w.out.shape
+    return tuple(
+        expand(w, reshape(w, v, tuple(d if i == axis else 1 for i, d in enumerate(shape))), shape)
+        for v, axis in zip(values, order, strict=True)
+    )
 
 
 def split_with_sizes(w: Writer, x: Value, sizes: Sequence[int], dim: int = 0) -> tuple[Value, ...]:
@@ -132,17 +163,29 @@ def slice_scatter(
     """x with x[start:end] along an axis replaced by the source."""
     axis = dim % x.rank
     size = x.shape[axis]
-    if step != 1 or not isinstance(size, int):
-        raise Refusal("writes into a strided or dynamic range of a tensor")
+    if not isinstance(size, int):
+        raise Refusal("writes into an axis of dynamic size")
     first, last = _bound(start or 0, size), _bound(INT64_MAX if end is None else end, size)
     if not isinstance(first, int) or not isinstance(last, int):
         raise Refusal("writes into a range known only at run time")
+    if step != 1:
+        return _strided_scatter(w, x, source, axis, range(first, last, step))
     parts = [expand(w, source, (*x.shape[:axis], last - first, *x.shape[axis + 1 :]))]
     if first > 0:
         parts.insert(0, slice_axis(w, x, axis, 0, first, 1, first))
     if last < size:
         parts.append(slice_axis(w, x, axis, last, size, 1, size - last))
     return concat(w, parts, axis, w.out.shape)
+
+
+def _strided_scatter(w: Writer, x: Value, source: Value, axis: int, places: range) -> Value:
+    """Both joined, then every place taken from where its value is."""
+    size = int(x.shape[axis])
+    source = expand(w, source, (*x.shape[:axis], len(places), *x.shape[axis + 1 :]))
+    both = concat(w, [x, source], axis, (*x.shape[:axis], size + len(places), *x.shape[axis + 1 :]))
+    order = torch.arange(size)
+    order[list(places)] = torch.arange(size, size + len(places))
+    return gather(w, both, w.literal(order, torch.int64), axis)
 
 
 def select_scatter(w: Writer, x: Value, source: Value, dim: int, index: int) -> Value:
@@ -210,6 +253,18 @@ def flip(w: Writer, x: Value, dims: Sequence[int]) -> Value:
     return w.emit("Slice", x, w.ints([-1] * len(axes)), ends, w.ints(axes), back, dtype=x.dtype)
 
 
+def diagonal(w: Writer, x: Value, offset: int = 0, first: int = 0, second: int = 1) -> Value:
+    """Elements (i, i + offset) of two axes, as a new last axis."""
+    axes = [first % x.rank, second % x.rank]
+    rows, columns = (x.shape[a] for a in axes)
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        raise Refusal("takes a diagonal of dynamic size")
+    rest = [a for a in range(x.rank) if a not in axes]
+    flat = reshape(w, transpose(w, x, rest + axes), (*(x.shape[a] for a in rest), rows * columns))
+    places = torch.arange(rows * columns).reshape(rows, columns).diagonal(offset)
+    return gather(w, flat, w.literal(places, torch.int64), len(rest))
+
+
 def triangle(w: Writer, x: Value, diagonal: int, upper: bool) -> Value:
     """The upper or lower triangle, zero elsewhere."""
     if w.opset >= 14:
@@ -255,6 +310,15 @@ LOWERINGS: dict[Any, Any] = {
     **dict.fromkeys((aten.split.Tensor, aten.chunk.default, aten.tensor_split.sections), split_evenly),
     **dict.fromkeys((aten.split_with_sizes.default, aten.split.sizes), split_with_sizes),
     **dict.fromkeys((aten.repeat.default, aten.tile.default), repeat),
+    **{getattr(aten, f"atleast_{n}d").Sequence: partial(at_least, n) for n in (1, 2, 3)},
+    **{getattr(aten, f"atleast_{n}d").default: to_recorded_shape for n in (2, 3)},
+    aten.vstack.default: partial(join_at, 0, 2),
+    aten.hstack.default: partial(join_at, 1, 1),
+    aten.column_stack.default: partial(join_at, 1, 2),
+    aten.dstack.default: partial(join_at, 2, 3),
+    aten.meshgrid.default: meshgrid,
+    aten.meshgrid.indexing: meshgrid,
+    aten.diagonal.default: diagonal,
     aten.unsqueeze.default: unsqueeze_axis,
     aten.permute.default: permute,
     aten.stack.default: stack,

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from nascc.compiler.lowering.dtypes import SMALL_INTEGERS, cast
+from nascc.compiler.lowering.layout import slice_axis, squeeze
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Spec, Value
 from nascc.compiler.lowering.writer import Writer
@@ -42,6 +43,24 @@ def argsort(w: Writer, x: Value, dim: int = -1, descending: bool = False) -> Val
     return sort(w, x, dim, descending)[1]
 
 
+def kth_smallest(w: Writer, x: Value, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Value, ...]:
+    """The k-th smallest value along an axis, and where it is."""
+    axis = dim % max(x.rank, 1)
+    shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
+    specs = (Spec(x.dtype, shape), Spec(torch.int64, shape))
+    few = w.emit_many("TopK", x, w.ints([k]), specs=specs, axis=axis, largest=0, sorted=1)
+    last = [slice_axis(w, v, axis, k - 1, k, 1, 1) for v in few]
+    return tuple(v if keepdim else squeeze(w, v, [axis]) for v in last)
+
+
+def median(w: Writer, x: Value, dim: int, keepdim: bool = False) -> tuple[Value, ...]:
+    """The lower of the middle values along an axis, and where it is."""
+    size = x.shape[dim]
+    if not isinstance(size, int):
+        raise Refusal("takes the median of an axis of dynamic size")
+    return kth_smallest(w, x, (size + 1) // 2, dim, keepdim)
+
+
 def cumsum(w: Writer, x: Value, dim: int) -> Value:
     """Running sum along an axis."""
     x = cast(w, x, w.out.dtype)
@@ -57,5 +76,7 @@ LOWERINGS: dict[Any, Any] = {
     aten.sort.default: sort,
     aten.sort.stable: stable_sort,
     aten.argsort.default: argsort,
+    aten.kthvalue.default: kth_smallest,
+    aten.median.dim: median,
     aten.cumsum.default: cumsum,
 }

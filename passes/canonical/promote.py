@@ -81,7 +81,7 @@ def _to_float64(value: Any) -> Any:
 
 
 def _as_parameter(out: fx.GraphModule, node: Node) -> None:
-    """A floating constant in its own dtype and as a parameter; running statistics, which have no gradient, as a buffer."""
+    """A floating constant in its own dtype, as a parameter; running statistics have no gradient and stay buffers."""
     name, tensor = str(node.target), g.constant(node)
     if not tensor.is_floating_point() or isinstance(tensor, torch.nn.Parameter):
         return

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from math import gcd
 
 import torch
 from torch import Tensor
 
 from nascc.passes.linear.channels import blocks, diagonal_blocks, multiply, regroup
+from nascc.passes.linear.gain import support_of
 from nascc.passes.linear.operator import Ints, Operator
 
 Grid = tuple[Ints, ...]
@@ -31,10 +32,20 @@ def embed(kernel: Tensor, taps: Grid, grid: Grid) -> Tensor:
 
 def add_at(target: Tensor, piece: Tensor, positions: tuple[Ints, ...]) -> None:
     """Add `piece` [O, I, *p] to `target` at distinct positions along each dimension, in place."""
+    everywhere: tuple[slice | Tensor, ...] = (slice(None), slice(None))
+    evenly = [_slice(p) for p in positions]
+    if None not in evenly:
+        target[(*everywhere, *(e for e in evenly if e is not None))] += piece
+        return
     rank = len(positions)
     index = [torch.tensor(p).reshape([-1 if d == k else 1 for d in range(rank)]) for k, p in enumerate(positions)]
-    everywhere: tuple[slice | Tensor, ...] = (slice(None), slice(None))
     target[(*everywhere, *index)] += piece
+
+
+def _slice(positions: Ints) -> slice | None:
+    """The positions as a slice if they are evenly spaced."""
+    steps = {b - a for a, b in pairwise(positions)} or {1}
+    return slice(positions[0], positions[-1] + 1, steps.pop()) if len(steps) == 1 else None
 
 
 def _positions(taps: Ints, grid: Ints) -> Ints:
@@ -81,6 +92,8 @@ def coarsen(op: Operator) -> Operator:
 
 def _select(kernel: Tensor, dim: int, kept: list[int]) -> Tensor:
     """The kept taps along `dim`; a single tap of zeros when none is."""
+    if len(kept) == kernel.shape[dim]:
+        return kernel
     if not kept:
         return kernel.narrow(dim, 0, 1) * 0
     return kernel.index_select(dim, torch.tensor(kept, device=kernel.device))
@@ -90,12 +103,13 @@ def crop(op: Operator) -> Operator:
     """The same operator without taps that are zero for every channel, wherever they lie; at least one tap stays."""
     if op.is_outline:
         return op
+    alive = (op.kernel != 0).flatten(0, 1).any(0)
+    if op.ones is not None:
+        alive |= (op.ones != 0).any(0)
     kernel, ones, grid = op.kernel, op.ones, []
     for dim, taps in enumerate(op.offsets):
-        alive = (kernel != 0).movedim(dim + 2, 0).flatten(1).any(1)
-        if ones is not None:
-            alive |= (ones != 0).movedim(dim + 1, 0).flatten(1).any(1)
-        kept = [k for k, keep in enumerate(alive.tolist()) if keep] or [0]
+        along = alive.movedim(dim, 0).flatten(1).any(1) if op.rank > 1 else alive
+        kept = [k for k, keep in enumerate(along.tolist()) if keep] or [0]
         kernel, ones = _select(kernel, dim + 2, kept), None if ones is None else _select(ones, dim + 1, kept)
         grid.append(tuple(taps[k] for k in kept))
     return replace(op, kernel=kernel, ones=ones, offsets=tuple(grid))
@@ -104,10 +118,15 @@ def crop(op: Operator) -> Operator:
 def tidy(op: Operator) -> Operator:
     """The same operator in its smallest form: zero taps cropped, channel blocks found again, zero vectors dropped."""
     op = crop(op)
-    groups = blocks(op.support, op.groups)
-    if groups != op.groups:
+    if not _first_output_reads_all(op) and (groups := blocks(op.support, op.groups)) != op.groups:
         op = with_groups(op, groups)
     return replace(op, bias=_or_none(op.bias), pad_value=_or_none(op.pad_value), ones=_or_none(op.ones))
+
+
+def _first_output_reads_all(op: Operator) -> bool:
+    """Does the first output read every channel of its group? Then there is no finer block to find."""
+    first = op.support[0] if op.is_outline else support_of(op.kernel[:1])[0]
+    return bool(first.all())
 
 
 def with_groups(op: Operator, groups: int) -> Operator:

@@ -1,0 +1,36 @@
+"""Merge parallel linear branches into one convolution, where that is exact and pays."""
+
+from dataclasses import dataclass
+
+from torch import fx
+
+from nascc.passes.base import Decision, GraphPass, Numerics, Rewrite, handed_in
+from nascc.passes.fold_batch_norm import FoldBatchNorm
+from nascc.passes.linear.cost import Cost, flops
+from nascc.passes.regions.find import Finder
+from nascc.passes.regions.plans import RegionPlan, apply_plans, decisions, plan_regions
+
+
+@dataclass(frozen=True)
+class MergeBranches(GraphPass[tuple[RegionPlan, ...]]):
+    """sum or concat of f1(x), f2(x), ... -> conv(x), where every f is linear: RepVGG, ACB, DBB, MobileOne, Inception.
+
+    A branch may be the identity (a Dirac kernel), a batch norm, an average pool, or a chain; it is collapsed before it
+    merges. Kernels of different size, dilation and padding are put on a common grid; strides must be equal. Merged
+    when `cost` says so (mode auto), always, or never. Equal up to float rounding, borders included.
+    """
+
+    mode: str = "auto"
+    cost: Cost = handed_in(default=flops)
+
+    numerics = Numerics.ROUNDING
+    runs_after = (FoldBatchNorm,)
+
+    def plan(self, gm: fx.GraphModule) -> tuple[RegionPlan, ...] | None:
+        return plan_regions(Finder(gm).joins(), self.cost, self.mode)
+
+    def apply(self, gm: fx.GraphModule, plan: tuple[RegionPlan, ...]) -> tuple[Rewrite, ...]:
+        return apply_plans(gm, plan)
+
+    def decisions(self, plan: tuple[RegionPlan, ...]) -> tuple[Decision, ...]:
+        return decisions(plan)

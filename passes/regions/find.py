@@ -1,0 +1,212 @@
+"""Find the maximal single-input regions of linear operators in a graph: chains, sums, concatenations, residuals."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import fx
+from torch.fx import Node
+
+from nascc.passes import graph as g
+from nascc.passes.linear.convert import identity
+from nascc.passes.linear.operator import Refusal
+from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Region, Site, Sum, flatten, leaves
+from nascc.passes.regions.read import Read, is_channels_last, rank_of, read, sizes_of
+
+aten = torch.ops.aten
+ACTIVATIONS = {
+    aten.relu.default: "relu",
+    aten.hardtanh.default: "clip",
+    aten.silu.default: "silu",
+    aten.hardswish.default: "hardswish",
+    aten.gelu.default: "gelu",
+    aten.leaky_relu.default: "leaky_relu",
+    aten.sigmoid.default: "sigmoid",
+}
+IDENTITY = "identity"
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A region in the graph: what goes in, what comes out, and the call behind each leaf's name."""
+
+    source: Node
+    sink: Node
+    region: Region
+    nodes: dict[str, Node]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step up from a value: an expression from `source`, and the calls inside it."""
+
+    source: Node
+    expression: Expr
+    inside: frozenset[Node]
+
+
+@dataclass
+class Finder:
+    """Walks one graph; every call belongs to at most one region."""
+
+    gm: fx.GraphModule
+    refusals: dict[Node, str] = field(default_factory=dict)
+    _steps: dict[Node, Step | None] = field(default_factory=dict)
+
+    def regions(self) -> Iterator[Found]:
+        """Every maximal region that holds at least two operators."""
+        taken: set[Node] = set()
+        for node in reversed(self.gm.graph.nodes):
+            if node not in taken and self.step(node) is not None:
+                source, parts, inside = self._climb_to_top(node)
+                taken |= inside
+                yield from _found(source, node, Chain(tuple(parts)), inside)
+
+    def joins(self) -> Iterator[Found]:
+        """Every outermost sum or concatenation of branches that start at one value."""
+        taken: set[Node] = set()
+        for node in reversed(self.gm.graph.nodes):
+            if node not in taken and _joined(node)[0] is not None and (step := self.step(node)) is not None:
+                taken |= step.inside
+                yield from _found(step.source, node, step.expression, step.inside)
+
+    def _climb_to_top(self, sink: Node) -> tuple[Node, list[Expr], set[Node]]:
+        """Go up from `sink` while the value above has no reader outside."""
+        parts: list[Expr] = []
+        inside: set[Node] = set()
+        here = sink
+        while (step := self.step(here)) is not None:
+            if here is not sink and (not set(here.users) <= inside or not _one_layout(sink, here)):
+                break
+            parts.insert(0, step.expression)
+            inside |= step.inside
+            here = step.source
+        return here, parts, inside
+
+    def step(self, node: Node) -> Step | None:
+        """One step up from the value of `node`: through one operator, or through a whole join."""
+        if node not in self._steps:
+            self._steps[node] = self._join(node) or self._single(node)
+        return self._steps[node]
+
+    def _single(self, node: Node) -> Step | None:
+        found = read(node)
+        if isinstance(found, Refusal):
+            self.refusals[node] = found.reason
+        return Step(found.input, found.leaf, frozenset([node])) if isinstance(found, Read) else None
+
+    def _join(self, node: Node) -> Step | None:
+        kind, inputs = _joined(node)
+        if kind is None:
+            return None
+        ladders = [self._ladder(x, node) for x in inputs]
+        common = [rung for rung in ladders[0] if all(rung in ladder for ladder in ladders[1:])]
+        for source in common:
+            branches = [_branch(ladder, source) for ladder in ladders]
+            inside = frozenset([node]).union(*(step.inside for branch in branches for step in branch))
+            if all(set(n.users) <= inside for n in inside if n is not node):
+                parts = tuple(_expression(branch, source) for branch in branches)
+                return Step(source, kind(parts), inside)
+        return None
+
+    def _ladder(self, value: Node, join: Node) -> dict[Node, Step | None]:
+        """Every value that can be reached from `value` going up, and the step that leaves it."""
+        ladder: dict[Node, Step | None] = {}
+        here: Node | None = value
+        while here is not None:
+            step = self.step(here) if _one_layout(join, here) else None
+            ladder[here] = step
+            here = None if step is None else step.source
+        return ladder
+
+
+def _found(source: Node, sink: Node, expression: Expr, inside: Iterable[Node]) -> Iterator[Found]:
+    expression = flatten(expression)
+    real = {leaf.name for leaf in leaves(expression) if leaf.kind != IDENTITY}
+    if len(real) > 1 or (real and not isinstance(expression, Leaf)):
+        nodes = {n.name: n for n in inside if n.name in real}
+        yield Found(source, sink, _region(source, sink, expression), nodes)
+
+
+def _joined(node: Node) -> tuple[type[Sum] | type[Concat] | None, list[Node]]:
+    """A sum or a concatenation of values along the channels, and its inputs."""
+    if g.is_call(node, aten.add.Tensor) and not node.kwargs and g.is_floating(node):
+        inputs = [a for a in node.args if isinstance(a, Node) and not g.is_constant(a)]
+        if len(inputs) == 2 and all(_same_form(a, node) for a in inputs):
+            return Sum, inputs
+    if g.is_call(node, aten.cat.default) and g.is_floating(node):
+        values, dim = list(node.args[0]), (*node.args, 0)[1]  # type: ignore[arg-type]
+        if len(values) > 1 and dim == 1 and all(isinstance(v, Node) and not g.is_constant(v) for v in values):
+            return Concat, values  # type: ignore[return-value]
+    return None, []
+
+
+def _same_form(a: Node, b: Node) -> bool:
+    x, y = g.shape(a), g.shape(b)
+    return g.dtype(a) == g.dtype(b) and len(x) == len(y) and all(map(g.same, x, y))
+
+
+def _branch(ladder: dict[Node, Step | None], source: Node) -> list[Step]:
+    """The steps from `source` down to the top of the ladder, in the order they run."""
+    steps: list[Step] = []
+    for value, step in ladder.items():
+        if value is source:
+            break
+        assert step is not None
+        steps.insert(0, step)
+    return steps
+
+
+def _expression(branch: list[Step], source: Node) -> Expr:
+    if not branch:
+        spatial = max(0, rank_of(source))
+        return Leaf(IDENTITY, identity(int(g.shape(source)[1]), spatial), IDENTITY)
+    return flatten(Chain(tuple(step.expression for step in branch)))
+
+
+def _one_layout(a: Node, b: Node) -> bool:
+    """Do both values keep their channels in the same place, with as many axes and the same recorded dtype?"""
+    if g.dtype(a) != g.dtype(b) or len(g.shape(a)) != len(g.shape(b)):
+        return False
+    if len(g.shape(a)) == 2:
+        return True
+    reads = [n for n in (a, b) if n.op == "call_function" and not _joined(n)[0]]
+    return len({is_channels_last(n) for n in reads}) <= 1
+
+
+def _region(source: Node, sink: Node, expression: Expr) -> Region:
+    last = any(leaf.operator.rank == 0 for leaf in leaves(expression) if hasattr(leaf.operator, "rank"))
+    shape = g.shape(source)
+    spatial = () if last else shape[2:]
+    site = Site(
+        size=() if last else sizes_of(source),
+        dynamic=tuple(not isinstance(s, int) for s in spatial),
+        smallest=tuple(_smallest(s) for s in spatial),
+        batch=_batch(shape[:-1] if last else shape[:1]),
+        dtype=str(g.dtype(sink)).removeprefix("torch."),
+    )
+    return Region(expression, site, _tail(sink))
+
+
+def _smallest(size: int | torch.SymInt) -> int:
+    if isinstance(size, int):
+        return size
+    low = size.node.shape_env.bound_sympy(size.node.expr).lower
+    return max(1, int(low)) if low.is_integer else 1
+
+
+def _batch(sizes: tuple[int | torch.SymInt, ...]) -> int:
+    count = 1
+    for s in sizes:
+        count *= s if isinstance(s, int) else int(s.node.hint)
+    return count
+
+
+def _tail(sink: Node) -> tuple[str, ...]:
+    """What directly follows the region and a runtime may fuse into its last convolution."""
+    if len(sink.users) != 1:
+        return ()
+    (user,) = sink.users
+    if g.is_call(user, aten.add.Tensor):
+        return ("add",)
+    return (ACTIVATIONS[user.target],) if user.target in ACTIVATIONS else ()

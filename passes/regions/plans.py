@@ -1,0 +1,83 @@
+"""Plans for the regions of a graph, their application, and what is told about them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import fx
+from torch.fx import Node
+
+from nascc.passes import graph as g
+from nascc.passes.base import Decision, Rewrite
+from nascc.passes.driver import tidy
+from nascc.passes.edit import absorb
+from nascc.passes.errors import PipelineError
+from nascc.passes.linear.cost import Cost
+from nascc.passes.linear.plan import Join, Mode, Plan, Planned, Row, Segment
+from nascc.passes.linear.planner import plan
+from nascc.passes.regions.find import IDENTITY, Found
+from nascc.passes.regions.write import PlanWriter
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPlan:
+    """One region of the graph and the cheapest legal way to compute it."""
+
+    found: Found
+    plan: Plan
+
+    def label(self, name: str) -> str:
+        """What users know a leaf as: its module path."""
+        return name if name == IDENTITY else g.label(self.found.nodes[name])
+
+
+def plan_regions(found: Iterable[Found], cost: Cost, mode: str) -> tuple[RegionPlan, ...] | None:
+    """Plan every region; None when there is none, or nobody wants any. Raises PipelineError for an unknown mode."""
+    if mode not in (known := [m.value for m in Mode]):
+        raise PipelineError(f"mode must be one of {', '.join(known)}, found '{mode}'")
+    if mode == Mode.NEVER.value:
+        return None
+    return tuple(RegionPlan(f, plan(f.region, cost, Mode(mode))) for f in found) or None
+
+
+def apply_plans(gm: fx.GraphModule, plans: tuple[RegionPlan, ...]) -> tuple[Rewrite, ...]:
+    """Write every plan that changes anything into the graph."""
+    rewrites: list[Rewrite] = []
+    for p in plans:
+        if p.plan.changes:
+            writer = PlanWriter(p.found)
+            _replace(p.found.sink, writer.write(p.plan))
+            rewrites += [Rewrite(node.name, g.sources(node)) for node in writer.collapsed]
+    tidy(gm)
+    return tuple(rewrites)
+
+
+def _replace(sink: Node, new: Node) -> None:
+    for user in list(sink.users):
+        if user is not new:
+            user.replace_input_with(sink, new)
+    absorb(new, g.sources(sink))
+    g.erase_dead(sink)
+
+
+def decisions(plans: tuple[RegionPlan, ...]) -> tuple[Decision, ...]:
+    """For every region: its segments with costs before and after, the fixes used, and why parts stay apart."""
+    return tuple(Decision(g.label(p.found.sink), "; ".join(_told(p, p.plan.root))) for p in plans)
+
+
+def _told(p: RegionPlan, node: Planned) -> Iterator[str]:
+    if isinstance(node, Segment):
+        yield _segment(p, node)
+        return
+    for k, part in enumerate(node.parts):
+        if isinstance(node, Row) and k and len(node.why) >= k and node.why[k - 1]:
+            yield f"apart ({node.why[k - 1]})"
+        yield from _told(p, part)
+    if isinstance(node, Join) and node.why:
+        yield f"{node.kind} stays ({node.why})"
+
+
+def _segment(p: RegionPlan, segment: Segment) -> str:
+    names = " + ".join(dict.fromkeys(p.label(name) for name in segment.members))
+    if segment.form is None:
+        return f"{names} kept, cost {segment.cost_before:.4g}"
+    return f"{names} -> 1 ({segment.fix}), cost {segment.cost_before:.4g} -> {segment.cost_after:.4g}"

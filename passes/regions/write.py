@@ -1,0 +1,143 @@
+"""Write a plan back into the graph: kept operators as they were, collapsed ones as new convolutions."""
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from nascc.passes import graph as g
+from nascc.passes.edit import Edit, absorb
+from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
+from nascc.passes.linear.operator import Refusal
+from nascc.passes.linear.plan import Join, Plan, Planned, Row, Segment, steps
+from nascc.passes.linear.region import Chain, Concat, Expr, Leaf
+from nascc.passes.regions.find import IDENTITY, Found
+from nascc.passes.views import Conv, Linear
+
+aten = torch.ops.aten
+
+
+class PlanWriter:
+    """Emits the calls of one planned region in front of its sink."""
+
+    def __init__(self, found: Found) -> None:
+        self.found = found
+        self.edit = Edit(found.sink)
+        self.collapsed: list[Node] = []
+
+    def write(self, plan: Plan) -> Node:
+        """The value that takes the place of the region's output."""
+        return self._planned(plan.root, self.found.source)
+
+    def _planned(self, node: Planned, x: Node) -> Node:
+        if isinstance(node, Segment):
+            return self._segment(node, x)
+        if isinstance(node, Row):
+            for part in node.parts:
+                x = self._planned(part, x)
+            return x
+        return self._joined(node.kind, [self._planned(part, x) for part in node.parts])
+
+    def _segment(self, segment: Segment, x: Node) -> Node:
+        made = None if segment.form is None else steps(segment)
+        if made is None or isinstance(made, Refusal):
+            return self._expression(segment.part, x)
+        for step in made:
+            x = self._expression(step, x) if isinstance(step, Leaf) else self._deployed(step, segment, x)
+        return x
+
+    def _expression(self, part: Expr, x: Node) -> Node:
+        """The original calls of an expression, on another input."""
+        if isinstance(part, Leaf):
+            return x if part.name == IDENTITY else self._again(self.found.nodes[part.name], x)
+        if isinstance(part, Chain):
+            for inner in part.parts:
+                x = self._expression(inner, x)
+            return x
+        kind = "concat" if isinstance(part, Concat) else "sum"
+        return self._joined(kind, [self._expression(inner, x) for inner in part.parts])
+
+    def _again(self, node: Node, x: Node) -> Node:
+        """The same call on another value, which may have other channels."""
+        data = _data_input(node)
+        if data is x:
+            return node
+        args = torch.fx.node.map_arg(node.args, lambda n: x if n is data else n)
+        return self.edit.call(node.target, *args, like=node, **node.kwargs)  # type: ignore[arg-type]
+
+    def _joined(self, kind: str, values: list[Node]) -> Node:
+        if kind == "concat":
+            return self.edit.call(aten.cat.default, values, 1)
+        total = values[0]
+        for value in values[1:]:
+            total = self.edit.call(aten.add.Tensor, total, value)
+        return total
+
+    # ---- new convolutions --------------------------------------------------------------------------------------
+
+    def _deployed(self, step: Deployed, segment: Segment, x: Node) -> Node:
+        members = [self.found.nodes[name] for name in segment.members if name != IDENTITY]
+        main = next((n for n in members if Conv.of(n) or Linear.of(n)), members[0])
+        if step.subtract is not None:
+            shape = (1, -1, *[1] * (len(g.shape(x)) - 2))
+            value = self._constant(step.subtract.reshape(shape), main, "pad_value")
+            x = self.edit.call(aten.sub.Tensor, x, value, like=main)
+        if step.fix == ONES_CHANNEL:
+            first = self.edit.call(aten.slice.Tensor, x, 1, 0, 1, 1, like=main)
+            ones = self.edit.call(aten.full_like.default, first, 1.0, like=main)
+            x = self.edit.call(aten.cat.default, [x, ones], 1, like=main)
+        y = self._convolve(step, main, x)
+        for member in members:
+            absorb(y, g.sources(member))
+        self.collapsed.append(y)
+        return y if step.addend is None else self._add_border(step, main, y)
+
+    def _convolve(self, step: Deployed, main: Node, x: Node) -> Node:
+        conv = step.conv
+        layer = Conv.of(main) or Linear.of(main)
+        path = g.label(main)
+        names = (layer.weight_name, layer.bias_name) if layer is not None else (f"{path}.weight", f"{path}.bias")
+        weight = self.edit.constant(conv.weight, names[0], like=main)
+        bias = None if conv.bias is None else self.edit.constant(conv.bias, names[1], like=main)
+        if conv.rank == 0:
+            return self.edit.call(aten.linear.default, x, weight, bias, like=main)
+        padding = [b for b, _ in conv.padding]
+        if not conv.transposed and any(a != b for b, a in conv.padding):
+            sides = [s for pair in reversed(conv.padding) for s in pair]
+            x, padding = self.edit.call(aten.constant_pad_nd.default, x, sides, 0.0, like=main), [0] * conv.rank
+        options = (list(conv.stride), padding, list(conv.dilation), conv.transposed, list(conv.output_padding), conv.groups)
+        return self.edit.call(aten.convolution.default, x, weight, bias, *options, like=main)
+
+    def _add_border(self, step: Deployed, main: Node, y: Node) -> Node:
+        assert step.addend is not None
+        border = self._constant(step.addend.unsqueeze(0), main, "border")
+        for axis, ends in enumerate(step.rows, start=2):
+            if ends is not None:
+                border = self._stretched(border, axis, ends, y)
+        return self.edit.call(aten.add.Tensor, y, border, like=main)
+
+    def _stretched(self, tile: Node, axis: int, ends: tuple[int, int], y: Node) -> Node:
+        """Repeat the middle row of a tile until the tile is as large as `y` along an axis of unknown size."""
+        before, after = ends
+        size = self.edit.call(aten.sym_size.int, y, axis)
+        count = self.edit.call(operator.sub, size, before + after)
+        middle = self.edit.call(aten.slice.Tensor, tile, axis, before, before + 1, 1)
+        sizes: list[Any] = [-1] * len(g.shape(tile))
+        sizes[axis] = count
+        parts = [self.edit.call(aten.expand.default, middle, sizes)]
+        if before:
+            parts.insert(0, self.edit.call(aten.slice.Tensor, tile, axis, 0, before, 1))
+        if after:
+            parts.append(self.edit.call(aten.slice.Tensor, tile, axis, before + 1, before + 1 + after, 1))
+        return parts[0] if len(parts) == 1 else self.edit.call(aten.cat.default, parts, axis)
+
+    def _constant(self, value: Tensor, main: Node, what: str) -> Node:
+        return self.edit.constant(value, f"{g.label(main)}.{what}", like=main)
+
+
+def _data_input(node: Node) -> Node:
+    """The one input of a leaf's call that is no constant."""
+    (data,) = [n for n in node.all_input_nodes if not g.is_constant(n)]
+    return data
