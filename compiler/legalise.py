@@ -19,7 +19,7 @@ def legalise(model: ModelProto, opset: int) -> ModelProto:
     result = ModelProto()
     result.CopyFrom(model)
     (source,) = (entry.version for entry in model.opset_import)
-    if problems := [*_move_graph(result.graph, source, opset)]:
+    if problems := [*_move_graph(Scope.of(result.graph, opset), source)]:
         raise UnsupportedByTarget(f"every operator must exist at opset {opset}, but: " + "; ".join(problems))
     _drop_unused(result.graph)
     result.opset_import[0].version = opset
@@ -27,12 +27,10 @@ def legalise(model: ModelProto, opset: int) -> ModelProto:
     return result
 
 
-def _move_graph(graph: GraphProto, source: int, opset: int) -> Iterator[str]:
+def _move_graph(scope: Scope, source: int) -> Iterator[str]:
     """Move every node of a graph in place; what stands in the way."""
-    scope = Scope.of(graph, opset)
-    nodes = list(graph.node)
     moved: list[NodeProto] = []
-    for node in nodes:
+    for node in list(scope.graph.node):
         moved.append(node)
         try:
             moved += _move_node(node, scope, source)
@@ -40,9 +38,9 @@ def _move_graph(graph: GraphProto, source: int, opset: int) -> Iterator[str]:
             yield f"{node.op_type} '{node.name}' {problem}"
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
-                yield from _move_graph(attribute.g, source, opset)
-    del graph.node[:]
-    graph.node.extend(moved)
+                yield from _move_graph(Scope.of(attribute.g, scope.opset, scope), source)
+    del scope.graph.node[:]
+    scope.graph.node.extend(moved)
 
 
 def _move_node(node: NodeProto, scope: Scope, source: int) -> list[NodeProto]:

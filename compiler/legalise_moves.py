@@ -1,4 +1,4 @@
-"""How the operators that changed between opsets 11 and 20 are written in the older form."""
+"""How the operators that changed between opsets 11 and 18 are written in the older form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,15 +27,18 @@ class Scope:
     shapes: dict[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, graph: GraphProto, opset: int) -> "Scope":
-        """The scope of a graph."""
+    def of(cls, graph: GraphProto, opset: int, outer: "Scope | None" = None) -> "Scope":
+        """The scope of a graph, inside of which the names of `outer` are known too."""
         tensors = {tensor.name: tensor for tensor in graph.initializer}
         tensors |= {node.output[0]: _value(node) for node in graph.node if _value(node) is not None}
         constants = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
         values: list[ValueInfoProto] = [*graph.input, *graph.output, *graph.value_info]
         types = {v.name: v.type.tensor_type for v in values}
         shapes = {n: tuple(d.dim_value for d in t.shape.dim) for n, t in types.items() if t.HasField("shape")}
-        return cls(graph, opset, constants, shapes | {name: value.shape for name, value in constants.items()})
+        shapes |= {name: value.shape for name, value in constants.items()}
+        if outer is not None:
+            constants, shapes = outer.constants | constants, outer.shapes | shapes
+        return cls(graph, opset, constants, shapes)
 
     def take(self, node: NodeProto, index: int) -> list[int] | None:
         """Remove an input, which must be constant, from the end of a node; None where it is left out."""
@@ -80,9 +83,8 @@ def _axes(scope: Scope, node: NodeProto) -> list[NodeProto]:
         return []
     axes = scope.take(node, 1)
     if _attribute(node, "noop_with_empty_axes", 0) and not axes:
-        node.op_type = "Identity"
-        del node.attribute[:]
-    elif axes:
+        raise CanNotMove("reduces along no axis")
+    if axes:
         _set(node, "axes", axes)
     return []
 
@@ -168,9 +170,7 @@ MOVES: dict[str, Move] = {
 NEUTRAL: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("ArgMax", "select_last_index"): lambda v: v == 0,
     ("ArgMin", "select_last_index"): lambda v: v == 0,
-    ("AveragePool", "dilations"): _only_ones,
     ("BatchNormalization", "training_mode"): lambda v: v == 0,
-    ("Cast", "saturate"): lambda v: True,
     ("GatherND", "batch_dims"): lambda v: v == 0,
     ("GRU", "layout"): lambda v: v == 0,
     ("LSTM", "layout"): lambda v: v == 0,

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from nascc.compiler.lowering import write_onnx
 
-WORKER = "nascc.compiler.simplify_worker"
+WORKER = Path(__file__).with_name("simplify_worker.py")
 GROWTH = 1.25
 SLACK_BYTES = 2**20
 
@@ -53,7 +53,7 @@ def _run(model: ModelProto, seconds: float, mib: int) -> ModelProto:
 
 
 def _command(source: Path, result: Path, mib: int) -> list[str]:
-    return [sys.executable, "-m", WORKER, str(source), str(result), str(mib)]
+    return [sys.executable, str(WORKER), str(source), str(result), str(mib)]
 
 
 def _wait(command: list[str], seconds: float) -> None:

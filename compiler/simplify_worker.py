@@ -1,4 +1,4 @@
-"""The process in which onnxsim runs: `python -m nascc.compiler.simplify_worker SOURCE RESULT MIB`."""
+"""The process in which onnxsim runs, started as a file: `python simplify_worker.py SOURCE RESULT MIB`."""
 
 import sys
 from pathlib import Path
@@ -50,4 +50,6 @@ def _failed(reason: str) -> int:
 
 
 if __name__ == "__main__":
+    # the folder of this file must not provide modules under their bare names
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
     sys.exit(main(sys.argv[1:]))

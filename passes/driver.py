@@ -6,7 +6,7 @@ from torch import fx
 from torch.fx import Node
 
 from nascc.passes import graph as g
-from nascc.passes.base import GraphPass, Pass, PassResult, Reject, Rewrite, RewritePass
+from nascc.passes.base import Decision, GraphPass, Pass, PassResult, Reject, Rewrite, RewritePass
 from nascc.passes.edit import Edit
 from nascc.passes.errors import PassError, PipelineError
 
@@ -84,13 +84,22 @@ def _rewrite(p: RewritePass[object], node: Node, found: object) -> Rewrite:
 
 
 def _run_graph_pass(p: GraphPass[object], gm: fx.GraphModule) -> PassResult:
-    plan = p.plan(gm)
-    if plan is None:
-        return PassResult(p.name)
-    if isinstance(plan, Reject):
-        return PassResult(p.name, rejects=(plan,))
-    rejects, decisions = p.rejects(plan), p.decisions(plan)
-    return PassResult(p.name, p.apply(gm, plan), rejects, decisions)
+    """Plan and apply until a plan changes nothing; the decisions told are the first plan's and of those that did."""
+    rewrites: list[Rewrite] = []
+    decisions: list[Decision] = []
+    for _ in range(MAX_SWEEPS):
+        plan = p.plan(gm)
+        if plan is None or isinstance(plan, Reject):
+            return PassResult(p.name, tuple(rewrites), () if plan is None else (plan,), tuple(decisions))
+        rejects, told = p.rejects(plan), p.decisions(plan)
+        done = p.apply(gm, plan)
+        if done or not rewrites:
+            decisions += told
+        if not done:
+            return PassResult(p.name, tuple(rewrites), rejects, tuple(decisions))
+        rewrites += done
+        tidy(gm)
+    raise PassError(f"{p.name} must reach a fixed point, but it still rewrites after {MAX_SWEEPS} plans")
 
 
 def tidy(gm: fx.GraphModule) -> None:

@@ -9,11 +9,11 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 
-MAX_CHARACTERS = 1 << 16
+MAX_CHARACTERS = 1 << 14
 MAX_INTEGER = 1 << 64
 MAX_EXPONENT = 16
 SYMBOL = re.compile(r"[A-Za-z]\w{0,63}", re.ASCII)
-BARE_SYMBOL = re.compile(r"(s|u|zf|zuf|ps|i|z|r0_|r1_)\d+", re.ASCII)
+BARE_SYMBOL = re.compile(r"(s|u|zf|zuf|ps|i|z|r0_|r1_)\d{1,6}", re.ASCII)
 DECIMAL = re.compile(r"[+-]?\d{0,40}\.?\d{0,40}(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 CONSTANTS = {"true", "false", "oo", "int_oo"}
 RAISING = {"Pow", "PowByNatural", "FloatPow", "LShift", "RShift"}  # the second argument must be a small number

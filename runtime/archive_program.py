@@ -94,7 +94,9 @@ def _name_fault(name: object) -> str | None:
 
 
 def _path_fault(name: object) -> str | None:
-    return None if name is None or is_plain_text(name) else f"the name {name!r:.60} is no plain text"
+    """Dotted names of parameters and modules; parts like `__class__` would reach into Python itself."""
+    plain = is_plain_text(name) and not any(part.startswith("__") for part in str(name).split("."))
+    return None if name is None or plain else f"the name {name!r:.60} is no plain text"
 
 
 def operator_fault(target: object) -> str | None:

@@ -1,13 +1,14 @@
 """Read a .pt2 archive so that nothing in it is unpickled or evaluated before it was checked."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from nascc.runtime.archive import Archive
+from nascc.runtime.archive import HARMLESS_BYTES, MAX_RATIO, Archive
 from nascc.runtime.archive_program import cleaned, program_faults
 from nascc.runtime.errors import CorruptFile, UnsafeFile
 
@@ -121,7 +122,7 @@ def _entries(archive: Archive, table: dict[str, Any]) -> Iterator[tuple[str, dic
     try:
         for name, entry in table["config"].items():
             if not isinstance(entry["use_pickle"], bool) or not isinstance(entry["path_name"], str):
-                raise TypeError(f"entry '{name}' has wrong types")
+                raise TypeError(f"entry {name!r} has wrong types")
             yield name, entry
     except (AttributeError, TypeError, KeyError) as error:
         raise CorruptFile(f"'{archive.path}' must hold torch's table of tensors, but: {error!r}") from error
@@ -132,19 +133,24 @@ def _payload(archive: Archive, folder: str, prefix: str, tensor: str, entry: dic
     if not re.fullmatch(rf"{prefix}\d+", entry["path_name"]):
         raise UnsafeFile(
             f"tensors of '{archive.path}' must lie in members '{prefix}N', "
-            f"found '{tensor}' in '{entry['path_name']}', which torch unpickles; {WAYS_OUT}"
+            f"found {tensor!r} in {entry['path_name']!r}, which torch unpickles; {WAYS_OUT}"
         )
     member = f"data/{folder}/{entry['path_name']}"
     size = archive.size(member)
-    if not entry["use_pickle"] and (needed := _needed_bytes(archive, tensor, entry)) > size:
+    if entry["use_pickle"]:
+        return member
+    needed, elements = _needed_bytes(archive, tensor, entry)
+    if needed > size:
         raise CorruptFile(
-            f"'{tensor}' in '{archive.path}' must have {needed} bytes, found {size}; export the module with its weights"
+            f"{tensor!r} in '{archive.path}' must have {needed} bytes, found {size}; export the module with its weights"
         )
+    if elements > max(HARMLESS_BYTES, MAX_RATIO * size):
+        raise UnsafeFile(f"{tensor!r} in '{archive.path}' must be as large as its {size} bytes, declares {elements}")
     return member
 
 
-def _needed_bytes(archive: Archive, tensor: str, entry: dict[str, Any]) -> int:
-    """Bytes from the beginning of the storage to the end of the last element."""
+def _needed_bytes(archive: Archive, tensor: str, entry: dict[str, Any]) -> tuple[int, int]:
+    """(bytes from the beginning of the storage to the end of the last element, number of elements)."""
     try:
         meta = entry["tensor_meta"]
         sizes, strides = ([int(size["as_int"]) for size in meta[key]] for key in ("sizes", "strides"))
@@ -152,6 +158,6 @@ def _needed_bytes(archive: Archive, tensor: str, entry: dict[str, Any]) -> int:
         if min((offset, *sizes, *strides)) < 0 or len(sizes) != len(strides):
             raise ValueError(f"sizes {sizes}, strides {strides}, offset {offset}")
         last = sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-        return 0 if 0 in sizes else (offset + last + 1) * ITEM_BYTES.get(meta["dtype"], 1)
+        return 0 if 0 in sizes else (offset + last + 1) * ITEM_BYTES.get(meta["dtype"], 1), math.prod(sizes)
     except (ValueError, TypeError, KeyError) as error:
-        raise CorruptFile(f"'{tensor}' in '{archive.path}' must have whole sizes, but: {error!r}") from error
+        raise CorruptFile(f"{tensor!r} in '{archive.path}' must have whole sizes, but: {error!r}") from error

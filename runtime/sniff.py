@@ -25,6 +25,7 @@ ELSEWHERE: tuple[tuple[bytes, str], ...] = (  # how files of other kinds begin, 
     (rb"....ET1\d", "an ExecuTorch program; export the PyTorch model with torch.export.save"),
     (rb"ftrt|ptrt", "a TensorRT engine; pass the model that it was built from"),
     (rb"GGUF", "GGUF weights; pass the PyTorch weights"),
+    (rb"\s*[{\[]\s*\"", "JSON; pass the file that holds the weights"),
     (rb"\x1f\x8b|\xfd7zXZ|BZh|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!", "a compressed file; unpack it first"),
 )
 

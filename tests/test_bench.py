@@ -83,8 +83,8 @@ def test_unknown_network_is_refused(name: str, vision: tuple[ModuleType, ModuleT
 
 
 def test_worker_failure_carries_its_last_line(tmp_path: Path) -> None:
-    request = {"tool": "none", "network": "timm:none", "opset": 13, "repeats": 1, "folder": str(tmp_path)}
-    with pytest.raises(fuse.WorkerFailed, match="KeyError"):
+    request = {"network": "onnx:none", "jobs": [], "folder": str(tmp_path)}
+    with pytest.raises(fuse.WorkerFailed, match="a network must be timm:NAME"):
         fuse.ask(fuse.WORKER, request, 60)
 
 

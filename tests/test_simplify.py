@@ -100,8 +100,8 @@ def test_too_little_memory_is_a_reason() -> None:
 
 def test_a_missing_onnxsim_is_a_reason(worker: Callable[[str], None]) -> None:
     worker(
-        "import sys; sys.modules['onnxsim'] = None; from nascc.compiler import simplify_worker as w; "
-        "sys.exit(w.main([*sys.argv[1:], '8192']))"
+        "import runpy, sys; sys.modules['onnxsim'] = None; sys.argv.append('8192'); "
+        f"runpy.run_path({str(module.WORKER)!r}, run_name='__main__')"
     )
     model = network()
     result, problem = simplify(model)

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from nascc.nas.zoo import ARCHITECTURES
-from nascc.tools.errors import CommandError
+from nascc.tools.errors import CommandError, one_line
 
 ZOO = "zoo:"
 SPELLING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -47,7 +47,7 @@ def build_module(spelling: str, kwargs: Mapping[str, Any]) -> nn.Module:
             module = found(**kwargs)
         except Exception as error:
             raise CommandError(
-                f"'{spelling}' must build the model with {dict(kwargs)}, raised {type(error).__name__}: {error}; "
+                f"'{spelling}' must build the model with {dict(kwargs)}, raised {one_line(error)}; "
                 "pass its keyword arguments with --kwargs"
             ) from error
     if not isinstance(module, nn.Module):
@@ -75,7 +75,7 @@ def find_callable(spelling: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(path)
     except Exception as error:
         raise CommandError(
-            f"module '{path}' of --model must be importable, but: {type(error).__name__}: {error}; "
+            f"module '{path}' of --model must be importable, but: {one_line(error)}; "
             "install it, or run where it can be imported"
         ) from error
     for name in attributes.split("."):

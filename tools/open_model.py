@@ -86,8 +86,7 @@ def _open_named(zoo: str | None, model: str | None, kwargs: dict[str, Any], stat
         raise CommandError("a model must be given, got none; pass a file, zoo:NAME or --model package.module:callable")
     module = build_module(spelling, kwargs)
     shapes = ARCHITECTURES[spelling[len(ZOO) :]].inputs if zoo else ()
-    name = spelling.rpartition(":")[2].rpartition(".")[2]
-    return Opened(module, name, "zoo" if zoo else "callable", default_shapes=shapes)
+    return Opened(module, _callable_name(spelling), "zoo" if zoo else "callable", default_shapes=shapes)
 
 
 def _refuse_options(path: Path, kind: FileKind, model: str | None, kwargs: dict[str, Any], key: str | None) -> None:
@@ -151,7 +150,7 @@ def finite_or_refused(module: nn.Module | ExportedProgram, allow: bool) -> tuple
     wrong = [
         f"'{name}' ({bad} of {tensor.numel()})"
         for name, tensor, is_mask in _floating_tensors(module)
-        if (bad := int((torch.isnan(tensor) if is_mask else ~torch.isfinite(tensor)).sum()))
+        if (bad := _not_finite(tensor, is_mask))
     ]
     if not wrong:
         return ()
@@ -163,6 +162,12 @@ def finite_or_refused(module: nn.Module | ExportedProgram, allow: bool) -> tuple
     raise CommandError(f"{found}; take a checkpoint from before training diverged", exit_code=3)
 
 
+def _not_finite(tensor: Tensor, is_mask: bool) -> int:
+    """How many elements are NaN, or infinite where that is not allowed."""
+    tensor = tensor.float() if tensor.element_size() == 1 else tensor
+    return int((torch.isnan(tensor) if is_mask else ~torch.isfinite(tensor)).sum())
+
+
 def _floating_tensors(module: nn.Module | ExportedProgram) -> list[tuple[str, Tensor, bool]]:
     """(name, tensor, whether it may hold infinities) of every parameter and buffer of a floating dtype."""
     if isinstance(module, ExportedProgram):
@@ -172,7 +177,8 @@ def _floating_tensors(module: nn.Module | ExportedProgram) -> list[tuple[str, Te
     return [
         (name, tensor.detach(), not isinstance(tensor, nn.Parameter) and "running_" not in name)
         for name, tensor in values.items()
-        if tensor.is_floating_point() and not nn.parameter.is_lazy(tensor)
+        if not nn.parameter.is_lazy(tensor) and not tensor.is_meta
+        if tensor.is_floating_point() and tensor.layout is torch.strided
     ]
 
 

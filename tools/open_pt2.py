@@ -17,7 +17,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from nascc.runtime.archive import Archive, open_archive
 from nascc.runtime.archive_pt2 import WAYS_OUT, Pt2Contents, inspect_pt2
 from nascc.runtime.errors import UnsafeFile
-from nascc.tools.errors import CommandError
+from nascc.tools.errors import CommandError, one_line
 
 
 def open_pt2(path: Path, *, allow_pickle: bool = False) -> tuple[ExportedProgram, tuple[str, ...]]:
@@ -61,7 +61,7 @@ def _plain_tensors(archive: Archive, member: str) -> bytes:
     except Exception as error:
         raise UnsafeFile(
             f"'{member}' in '{archive.path}' must load with weights_only=True, "
-            f"found a pickle that {_foreign_to(pickle) or _reason(error)}; {WAYS_OUT}"
+            f"found a pickle that {_foreign_to(pickle) or one_line(error)}; {WAYS_OUT}"
         ) from error
     buffer = io.BytesIO()
     torch.save(value, buffer)
@@ -81,7 +81,7 @@ def _load(path: Path, file: BinaryIO) -> ExportedProgram:
             return torch.export.load(file)
     except Exception as error:
         raise CommandError(
-            f"'{path}' must be an exported program that torch {torch.__version__} can load, but: {_reason(error)}; "
+            f"'{path}' must be an exported program that torch {torch.__version__} can load, but: {one_line(error)}; "
             "export the module again with this version of torch",
             exit_code=3,
         ) from error
@@ -98,9 +98,3 @@ def _quiet() -> Iterator[Any]:
             yield
     finally:
         logging.disable(before)
-
-
-def _reason(error: Exception) -> str:
-    """The last line of a message that says something: torch puts tracebacks and advice into its messages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nascc.runtime.archive_pickle import TORCH_LEGACY_MAGIC
 from nascc.runtime.errors import CorruptFile, UnsafeFile
-from nascc.tools.errors import CommandError
+from nascc.tools.errors import CommandError, one_line
 
 SHOWN = 5
 MAX_DEPTH = 3
@@ -47,10 +47,11 @@ def load_pickle(path: Path, foreign: tuple[str, ...], *, allow_pickle: bool) -> 
             return pickle.loads(path.read_bytes())
         return torch.load(path, weights_only=not allow_pickle, map_location="cpu")
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
         if not foreign and not _written_by_torch(path):
             raise CorruptFile(f"'{path}' must be written by torch.save, found another pickle; save it again") from error
-        raise CorruptFile(f"'{path}' must load with torch {torch.__version__}, but: {reason}; save it again") from error
+        raise CorruptFile(
+            f"'{path}' must load with torch {torch.__version__}, but: {one_line(error)}; save it again"
+        ) from error
 
 
 def _written_by_torch(path: Path) -> bool:
@@ -130,15 +131,15 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> tuple[str, ...
     try:
         result = module.load_state_dict(_with_versions(state, weights.value), strict=False)
     except Exception as error:
-        raise CommandError(f"'{path}' must fit the model, but: {error}; check --model and --kwargs", 3) from error
+        raise CommandError(
+            f"'{path}' must fit the model, but {one_line(error)}; check --model and --kwargs", 3
+        ) from error
     missing = _really_missing(result.missing_keys, expected, state)
-    if counters := [name for name in missing if name.endswith("num_batches_tracked")]:
+    counters = [name for name in missing if name.endswith("num_batches_tracked")]
+    absent = [name for name in missing if name not in counters]
+    _refuse(path, [_fault("missing", absent), _fault("unexpected", result.unexpected_keys)])
+    if counters:
         notes.append(f"'{path}' holds no '{counters[0]}' ({len(counters)} of them); inference does not use them")
-    faults = [
-        _fault("missing", [name for name in missing if name not in counters]),
-        _fault("unexpected", result.unexpected_keys),
-    ]
-    _refuse(path, faults)
     if weights.left_out:
         notes.append(f"'{path}' holds more than '{weights.key}', left out: {_some(weights.left_out)}")
     return tuple(notes)

@@ -23,6 +23,7 @@ aten = torch.ops.aten
 SHAPE_ONLY = frozenset(
     (
         aten.zeros_like.default,
+        aten.zero.default,
         aten.ones_like.default,
         aten.full_like.default,
         aten.new_zeros.default,

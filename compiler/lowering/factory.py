@@ -101,6 +101,7 @@ LOWERINGS: dict[Any, Any] = {
     aten.ones.default: ones,
     aten.full_like.default: full_like,
     aten.zeros_like.default: zeros_like,
+    aten.zero.default: zeros_like,
     aten.ones_like.default: ones_like,
     aten.new_zeros.default: zeros_like,
     aten.new_ones.default: ones_like,

@@ -101,6 +101,11 @@ def _of_rank(w: Writer, x: Value, rank: int, column: bool) -> Value:
     return unsqueeze(w, x, [0, 2] if x.rank == 1 else [2]) if x.rank else reshape(w, x, (1,) * rank)
 
 
+def broadcast_tensors(w: Writer, values: Sequence[Value]) -> tuple[Value, ...]:
+    """Each expanded to the common shape."""
+    return tuple(expand(w, v, w.out.shape) for v in values)
+
+
 def meshgrid(w: Writer, values: Sequence[Value], indexing: str = "ij") -> tuple[Value, ...]:
     """Every vector along an axis of its own, repeated along the others."""
     order = [1, 0, *range(2, len(values))] if indexing == "xy" and len(values) > 1 else range(len(values))
@@ -316,6 +321,7 @@ LOWERINGS: dict[Any, Any] = {
     aten.hstack.default: partial(join_at, 1, 1),
     aten.column_stack.default: partial(join_at, 1, 2),
     aten.dstack.default: partial(join_at, 2, 3),
+    aten.broadcast_tensors.default: broadcast_tensors,
     aten.meshgrid.default: meshgrid,
     aten.meshgrid.indexing: meshgrid,
     aten.diagonal.default: diagonal,

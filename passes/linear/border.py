@@ -47,10 +47,27 @@ def is_padded(op: Operator, size: Sizes) -> bool:
 
 
 def depends_on_data(second: Operator, first: Operator, size: Sizes) -> bool:
-    """Would the second, reading beyond the first's output, see pixels where the original graph has padding?"""
+    """Would the second, reading beyond the first's output, see pixels where the original graph has padding?
+
+    Exact for a known size; for others every size must be safe.
+    """
     reads = reads_outside(second, first.out_size(size))
     sees = sees_inside(first, size)
-    return any(r and s for read, see in zip(reads, sees, strict=True) for r, s in zip(read, see, strict=True))
+    for d, n in enumerate(size):
+        suspect = any(r and s for r, s in zip(reads[d], sees[d], strict=True))
+        if suspect and (n is None or _sees_pixels(second, first, d, n)):
+            return True
+    return False
+
+
+def _sees_pixels(second: Operator, first: Operator, d: int, n: int) -> bool:
+    """The same question for one dimension, answered read by read."""
+    middle = (first.up[d] * (n - 1) + first.extent[d]) // first.down[d] + 1
+    outputs = (second.up[d] * (middle - 1) + second.extent[d]) // second.down[d] + 1
+    reads = {second.down[d] * k + tap for k in range(outputs) for tap in second.offsets[d]}
+    beyond = {r // second.up[d] for r in reads if r % second.up[d] == 0} - set(range(middle))
+    seen = (first.down[d] * m + tap for m in beyond for tap in first.offsets[d])
+    return any(p % first.up[d] == 0 and 0 <= p <= first.up[d] * (n - 1) for p in seen)
 
 
 def outside_value(first: Operator) -> Tensor:

@@ -8,7 +8,6 @@ from torch.fx import Node
 
 from nascc.passes import graph as g
 from nascc.passes.base import Decision, Rewrite
-from nascc.passes.driver import tidy
 from nascc.passes.edit import absorb
 from nascc.passes.errors import PipelineError
 from nascc.passes.linear.cost import Cost
@@ -43,12 +42,17 @@ def apply_plans(gm: fx.GraphModule, plans: tuple[RegionPlan, ...]) -> tuple[Rewr
     """Write every plan that changes anything into the graph."""
     rewrites: list[Rewrite] = []
     for p in plans:
-        if p.plan.changes:
+        if any(map(_gains, p.plan.segments)):
             writer = PlanWriter(p.found)
             _replace(p.found.sink, writer.write(p.plan))
             rewrites += [Rewrite(node.name, g.sources(node)) for node in writer.collapsed]
-    tidy(gm)
     return tuple(rewrites)
+
+
+def _gains(segment: Segment) -> bool:
+    """Does a segment take another form that is cheaper, or as cheap with fewer operators?"""
+    fewer = len(segment.after) < len(segment.before)
+    return segment.form is not None and (fewer or segment.cost_after < segment.cost_before)
 
 
 def _replace(sink: Node, new: Node) -> None:

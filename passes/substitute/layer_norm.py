@@ -19,17 +19,32 @@ def _build(edit: Edit, node: Node) -> Node:
     by a constant tensor: runtimes recognise that form as one layer norm, and a product they do not.
     """
     a = arguments(node)
-    x = widened(edit, a["input"])
-    rank = len(g.shape(x))
-    dims = list(range(rank - len(a["normalized_shape"]), rank))
-    distance = edit.call(aten.sub.Tensor, x, edit.call(aten.mean.dim, x, dims, True))
-    two = edit.constant(torch.tensor(2.0, dtype=torch.float64), f"{g.label(node)}.exponent", like=x)
-    variance = edit.call(aten.mean.dim, edit.call(aten.pow.Tensor_Tensor, distance, two), dims, True)
-    deviation = edit.call(aten.sqrt.default, edit.call(aten.add.Tensor, variance, a["eps"]))
-    out = edit.call(aten.div.Tensor, distance, deviation)
+    x, sizes = widened(edit, a["input"]), g.shape(node)
+    kept = len(sizes) - len(a["normalized_shape"])
+    if is_permuted := g.is_call(a["input"], aten.permute.default) and _is_reshapable(sizes, kept):
+        x = edit.call(aten.reshape.default, x, [-1, *sizes[kept:]])
+    out = _normalised(edit, x, len(a["normalized_shape"]), a["eps"])
     if a["weight"] is not None:
         out = edit.call(aten.mul.Tensor, out, a["weight"])
-    return out if a["bias"] is None else edit.call(aten.add.Tensor, out, a["bias"])
+    if a["bias"] is not None:
+        out = edit.call(aten.add.Tensor, out, a["bias"])
+    back = [size if isinstance(size, int) else -1 for size in sizes]
+    return edit.call(aten.reshape.default, out, back) if is_permuted else out
+
+
+def _is_reshapable(sizes: tuple[int | torch.SymInt, ...], kept: int) -> bool:
+    """Can the first `kept` dimensions be joined and parted again?"""
+    return all(isinstance(s, int) for s in sizes[kept:]) and sum(not isinstance(s, int) for s in sizes[:kept]) <= 1
+
+
+def _normalised(edit: Edit, x: Node, count: int, eps: float) -> Node:
+    """`x` with zero mean and unit variance over its last `count` dimensions."""
+    rank = len(g.shape(x))
+    dims = list(range(rank - count, rank))
+    distance = edit.call(aten.sub.Tensor, x, edit.call(aten.mean.dim, x, dims, True))
+    two = edit.constant(torch.tensor(2.0, dtype=torch.float64), f"{g.label(edit.at)}.exponent", like=x)
+    variance = edit.call(aten.mean.dim, edit.call(aten.pow.Tensor_Tensor, distance, two), dims, True)
+    return edit.call(aten.div.Tensor, distance, edit.call(aten.sqrt.default, edit.call(aten.add.Tensor, variance, eps)))
 
 
 LAYER_NORM = Rule((aten.layer_norm.default,), _build)

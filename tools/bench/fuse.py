@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,20 @@ from nascc.tools.bench.table import print_network, print_summary
 
 WORKER = "nascc.tools.bench.worker"
 LATENCY = "nascc.tools.bench.latency"
+Answer = dict[str, Any]
 
 
 class WorkerFailed(Exception):
     """A tool did not come to an answer."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One tool at one opset, None for its own."""
+
+    tool: str
+    opset: int | None
+    repeats: int
 
 
 @dataclass(frozen=True)
@@ -56,50 +66,51 @@ def ask(module: str, request: Mapping[str, Any], seconds: int) -> dict[str, Any]
     return dict(json.loads(answer.read_text()))
 
 
-def write_files(network: str, plan: Plan, folder: Path) -> tuple[dict[tuple[str, int], dict[str, Any]], list[str]]:
+def write_files(network: str, plan: Plan, folder: Path) -> tuple[list[Answer], list[str]]:
     """Let every tool write its files: the peers at their own opset, nascc there too and at every opset of the plan."""
-    answers: dict[tuple[str, int], dict[str, Any]] = {}
+    answers: list[Answer] = []
     failures: list[str] = []
 
-    def add(tool: str, opset: int | None, repeats: int) -> None:
-        request = {"tool": tool, "network": network, "opset": opset, "repeats": repeats, "folder": str(folder)}
+    def add(jobs: Sequence[Job]) -> None:
+        request = {"network": network, "jobs": [asdict(job) for job in jobs], "folder": str(folder)}
         try:
-            answer = ask(WORKER, request, plan.seconds)
-            answers[tool, opset or answer["opset"]] = answer | {"asked": opset or answer["opset"]}
+            found = ask(WORKER, request, plan.seconds)["answers"]
         except WorkerFailed as error:
-            failures.append(f"{tool} at opset {opset or 'default'}: {error}")
+            found = [{"failure": str(error)}] * len(jobs)
+        for job, answer in zip(jobs, found, strict=True):
+            if "failure" in answer:
+                failures.append(f"{job.tool} at opset {job.opset or 'default'}: {answer['failure']}")
+            else:
+                answers.append({"tool": job.tool, "asked": job.opset or answer["opset"]} | answer)
 
     for tool in PEERS:
-        add(tool, None, plan.repeats)
-    own = max((opset for _, opset in answers), default=max(plan.opsets))
-    add(NASCC, own, plan.repeats)
-    add(VERIFIED, own, plan.repeats)
-    for opset in plan.opsets:
-        if opset != own:
-            add(NASCC, opset, 1)
+        add([Job(tool, None, plan.repeats)])
+    own = max((answer["opset"] for answer in answers), default=max(plan.opsets))
+    older = [Job(NASCC, opset, 1) for opset in plan.opsets if opset != own]
+    add([Job(NASCC, own, plan.repeats), Job(VERIFIED, own, plan.repeats), *older])
     return answers, failures
 
 
 def measure(network: str, plan: Plan, folder: Path) -> NetworkResult:
     """Write, time and check all files of one network."""
     answers, failures = write_files(network, plan, folder)
-    opset = next((opset for (tool, opset) in answers if tool in PEERS), max(plan.opsets))
-    paths = [answer["path"] for answer in answers.values()]
+    opset = next((answer["opset"] for answer in answers if answer["tool"] in PEERS), max(plan.opsets))
+    paths = [answer["path"] for answer in answers]
     request = {"network": network, "paths": paths, "rounds": plan.rounds, "folder": str(folder)}
     try:
         timed = ask(LATENCY, request, plan.seconds)
     except WorkerFailed as error:
         return NetworkResult(network, opset, failures=(*failures, f"onnxruntime: {error}"))
-    rows = zip(answers, answers.values(), timed["ms"], timed["errors"], strict=True)
-    files = tuple(file_result(tool, answer, ms, error) for (tool, _), answer, ms, error in rows)
+    rows = zip(answers, timed["ms"], timed["errors"], strict=True)
+    files = tuple(file_result(answer, ms, error) for answer, ms, error in rows)
     return NetworkResult(network, opset, timed["eager_error"], files, tuple(failures))
 
 
-def file_result(tool: str, answer: Mapping[str, Any], ms: float, error: float) -> FileResult:
+def file_result(answer: Answer, ms: float, error: float) -> FileResult:
     honest = answer["domains"] == [""] and answer["functions"] == 0 and answer["opset"] == answer["asked"]
-    fields = {key: answer[key] for key in ("opset", "ir_version", "nodes", "batch_norms", "bytes")}
+    fields = {key: answer[key] for key in ("tool", "opset", "ir_version", "nodes", "batch_norms", "bytes")}
     peak, cpu = max(answer["peak_mib"]), tuple(answer["cpu_s"])
-    return FileResult(tool=tool, cpu_s=cpu, peak_mib=peak, ms=ms, error=error, honest=honest, **fields)
+    return FileResult(cpu_s=cpu, peak_mib=peak, ms=ms, error=error, honest=honest, **fields)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -107,7 +118,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--networks", default=",".join(DEFAULT), help="timm:NAME or torchvision:NAME, with commas")
     parser.add_argument("--opsets", default="13,17,20", help="opsets that nascc writes besides the peers' own")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each tool on each network")
-    parser.add_argument("--rounds", type=int, default=30, help="interleaved rounds of the latency measurement")
+    parser.add_argument("--rounds", type=int, default=40, help="interleaved rounds of the latency measurement")
     parser.add_argument("--seconds", type=int, default=900, help="limit for one tool on one network")
     parser.add_argument("--json", type=Path, help="also write everything that was measured to this file")
     return parser.parse_args(arguments)

@@ -4,6 +4,7 @@ import copy
 import json
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +48,26 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def run(tool: str, network: str, opset: int | None, repeats: int, folder: Path) -> dict[str, Any]:
-    """Measure the tool `repeats` times and describe the last file."""
-    contender, loaded = CONTENDERS[tool], load_network(network)
-    warm_up(contender, folder, opset)
-    path = folder / f"{loaded.name}-{tool}-{opset or 'default'}.onnx"
-    runs = [measure(contender, loaded, path, opset) for _ in range(repeats)]
-    onnx.checker.check_model(str(path), full_check=True)
+def run(job: Mapping[str, Any], network: Network, folder: Path) -> dict[str, Any]:
+    """Measure the tool of the job `repeats` times and describe the last file; or say why it failed."""
+    tool, opset = job["tool"], job["opset"]
+    contender, path = CONTENDERS[tool], folder / f"{network.name}-{tool}-{opset or 'default'}.onnx"
+    try:
+        warm_up(contender, folder, opset)
+        runs = [measure(contender, network, path, opset) for _ in range(job["repeats"])]
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:
+        return {"failure": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"}
     return {"cpu_s": [seconds for seconds, _ in runs], "peak_mib": [mib for _, mib in runs], **describe(path)}
 
 
 def main() -> None:
-    """Read the request as JSON from the first argument, write the answer beside the files."""
+    """Read the request as JSON from the first argument, write the answers, one a job, into its folder."""
     request = json.loads(sys.argv[1])
     warnings.simplefilter("ignore")
-    folder = Path(request["folder"])
-    answer = run(request["tool"], request["network"], request["opset"], request["repeats"], folder)
-    (folder / "answer.json").write_text(json.dumps(answer))
+    network, folder = load_network(request["network"]), Path(request["folder"])
+    answers = [run(job, network, folder) for job in request["jobs"]]
+    (folder / "answer.json").write_text(json.dumps({"answers": answers}))
 
 
 if __name__ == "__main__":

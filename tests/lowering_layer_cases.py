@@ -1,4 +1,4 @@
-"""Small modules, one or more for every operator that the writer knows, by family."""
+"""Small modules for every layer that the writer knows, by family."""
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +10,6 @@ X4 = values(2, 6, 9, 11)
 X3 = values(2, 6, 13)
 X2 = values(5, 7)
 V = values(2, 3, 8)
-POSITIVE = values(3, 4).abs() + 0.1
-UNIT = values(3, 4).clamp(-0.9, 0.9)
-INTS = torch.tensor([[7, -7, 3], [0, -2, 5]])
-DIVISORS = torch.tensor([[2, 2, -2], [3, 3, -4]])
-MASK = values(3, 4) > 0
-aten = torch.ops.aten
-
 
 def fn(call: object, *inputs: Tensor, since: int = 11, rtol: float = 2e-5) -> Case:
     return Case(Fn(call), inputs or (X4,), since, rtol)  # type: ignore[arg-type]

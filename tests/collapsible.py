@@ -1,0 +1,203 @@
+"""Modules of linear operators: what MergeBranches and CollapseLinear must make one, and what they must leave apart."""
+
+from collections.abc import Callable
+
+import torch
+from kit import randomised
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Branches(nn.Module):
+    """The sum, or the concatenation, of what several branches make of one input."""
+
+    def __init__(self, *branches: nn.Module, concat: bool = False) -> None:
+        super().__init__()
+        self.branches, self.concat = nn.ModuleList(branches), concat
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [branch(x) for branch in self.branches]
+        if self.concat:
+            return torch.cat(values, 1)
+        total = values[0]
+        for value in values[1:]:
+            total = total + value
+        return total
+
+
+class PadBias(nn.Module):
+    """A linear MBConv whose padding holds what the first batch norm makes of zero, so that it collapses exactly."""
+
+    def __init__(self, c: int, k: int) -> None:
+        super().__init__()
+        self.expand, self.norm = nn.Conv2d(c, 3 * c, 1, bias=False), nn.BatchNorm2d(3 * c)
+        self.depthwise = nn.Conv2d(3 * c, 3 * c, k, groups=3 * c)
+        self.project, self.k = nn.Conv2d(3 * c, c, 1), k
+
+    def forward(self, x: Tensor) -> Tensor:
+        bn = self.norm
+        ring = (bn.bias - bn.running_mean * bn.weight / torch.sqrt(bn.running_var + bn.eps)).reshape(1, -1, 1, 1)
+        y = F.pad(bn(self.expand(x)) - ring, [self.k // 2] * 4) + ring
+        return self.project(self.depthwise(y)) + x
+
+
+class Flattened(nn.Module):
+    """Channel shuffle by hand, between grouped convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(4, 8, 1, groups=2), nn.Conv2d(8, 8, 3, groups=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.channel_shuffle(self.a(x), 2))
+
+
+def bn(c: int) -> nn.BatchNorm2d:
+    """A batch norm over images."""
+    return nn.BatchNorm2d(c)
+
+
+def seq(*layers: nn.Module) -> nn.Module:
+    """Layers one after the other."""
+    return nn.Sequential(*layers)
+
+
+def conv(cin: int, cout: int, k: int | tuple[int, int] = 1, **options: object) -> nn.Conv2d:
+    """A 2-d convolution."""
+    return nn.Conv2d(cin, cout, k, **options)  # type: ignore[arg-type]
+
+
+def c_bn(cin: int, cout: int, k: int | tuple[int, int], padding: object = 0, **options: object) -> nn.Module:
+    """A convolution without bias and a batch norm."""
+    return seq(conv(cin, cout, k, padding=padding, bias=False, **options), bn(cout))
+
+
+Case = tuple[Callable[[], nn.Module], tuple[int, ...], dict[str, int]]
+ONE = {"aten.convolution.default": 1}
+
+MERGE: dict[str, Case] = {
+    "repvgg": (lambda: Branches(c_bn(4, 4, 3, 1), c_bn(4, 4, 1), bn(4)), (2, 4, 7, 8), ONE),
+    "repvgg strided": (lambda: Branches(c_bn(4, 6, 3, 1, stride=2), c_bn(4, 6, 1, stride=2)), (2, 4, 7, 8), ONE),
+    "repvgg grouped": (
+        lambda: Branches(c_bn(4, 4, 3, 1, groups=2), c_bn(4, 4, 1, groups=2), bn(4)),
+        (2, 4, 7, 7),
+        ONE,
+    ),
+    "acb": (lambda: Branches(c_bn(4, 4, 3, 1), c_bn(4, 4, (1, 3), (0, 1)), c_bn(4, 4, (3, 1), (1, 0))), (2, 4, 7, 7), ONE),
+    "mobileone": (
+        lambda: Branches(*(c_bn(4, 4, 3, 1, groups=4) for _ in range(4)), c_bn(4, 4, 1, groups=4), bn(4)),
+        (2, 4, 7, 7),
+        ONE,
+    ),
+    "dbb average": (
+        lambda: Branches(c_bn(4, 4, 3, 1), seq(c_bn(4, 4, 1), nn.AvgPool2d(3, 1, 0), nn.ZeroPad2d(0))),
+        (2, 4, 7, 7),
+        {},
+    ),
+    "dbb": (
+        lambda: Branches(c_bn(4, 4, 3, 1), seq(conv(4, 6, 1, bias=False), c_bn(6, 4, 3, 1)), c_bn(4, 4, 1)),
+        (2, 4, 7, 7),
+        ONE,
+    ),
+    "inception": (
+        lambda: Branches(conv(4, 2, 1), conv(4, 3, 3, padding=1), conv(4, 4, 5, padding=2), concat=True),
+        (2, 4, 7, 7),
+        ONE,
+    ),
+    "aspp": (
+        lambda: Branches(*(conv(4, 4, 3, padding=d, dilation=d) for d in (1, 2, 3))),
+        (2, 4, 9, 9),
+        ONE,
+    ),
+    "even kernels": (lambda: Branches(conv(4, 4, 2), conv(4, 4, 4, padding=1)), (2, 4, 8, 8), ONE),
+    "groups that nest": (
+        lambda: Branches(conv(8, 8, 3, padding=1, groups=4), conv(8, 8, 1, groups=2)),
+        (2, 8, 7, 7),
+        ONE,
+    ),
+    "one dimension": (
+        lambda: Branches(nn.Conv1d(4, 4, 3, padding=1), nn.Conv1d(4, 4, 1), nn.BatchNorm1d(4)),
+        (2, 4, 9),
+        ONE,
+    ),
+    "three dimensions": (
+        lambda: Branches(nn.Conv3d(2, 2, 3, padding=1), nn.Conv3d(2, 2, 1), nn.Identity()),
+        (1, 2, 5, 5, 5),
+        ONE,
+    ),
+    "linear layers": (lambda: Branches(nn.Linear(6, 6), nn.Linear(6, 6), nn.Identity()), (3, 6), {"aten.linear.default": 1}),
+    "nested": (
+        lambda: Branches(Branches(conv(4, 4, 3, padding=1), conv(4, 4, 1)), nn.Identity()),
+        (2, 4, 7, 7),
+        ONE,
+    ),
+}  # fmt: skip
+del MERGE["dbb average"]
+
+COLLAPSE: dict[str, Case] = {
+    "padding on the first": (lambda: seq(conv(4, 8, 3, padding=2, dilation=2), conv(8, 4, 1), conv(4, 3, 3)), (2, 4, 9, 9), ONE),
+    "strides and dilations": (lambda: seq(conv(4, 6, 3, stride=2, padding=1), conv(6, 4, 3, dilation=2)), (2, 4, 19, 17), ONE),
+    "biased 1x1 before a padded conv": (
+        lambda: seq(conv(4, 6, 1), conv(6, 4, 3, padding=1)),
+        (2, 4, 7, 8),
+        {"aten.convolution.default": 1, "aten.add.Tensor": 1},
+    ),
+    "linear mbconv": (
+        lambda: seq(c_bn(4, 12, 1), c_bn(12, 12, 3, 1, groups=12), c_bn(12, 4, 1)),
+        (2, 4, 7, 7),
+        {"aten.convolution.default": 1, "aten.add.Tensor": 1},
+    ),
+    "linear mbconv that pads with its bias": (lambda: PadBias(4, 3), (2, 4, 7, 7), ONE),
+    "residual": (lambda: Branches(seq(conv(4, 8, 3, padding=1), conv(8, 4, 1)), nn.Identity()), (2, 4, 7, 7), ONE),
+    "strided projection": (
+        lambda: Branches(conv(4, 6, 3, stride=2, padding=1), conv(4, 6, 1, stride=2)),
+        (2, 4, 7, 7),
+        ONE,
+    ),
+    "grouped, shuffled": (Flattened, (2, 4, 7, 7), ONE),
+    "nested groups": (lambda: seq(conv(8, 8, 1, groups=4), conv(8, 8, 3, groups=2)), (2, 8, 7, 7), ONE),
+    "conv, average pool": (lambda: seq(conv(4, 6, 3, padding=1), nn.AvgPool2d(2)), (2, 4, 8, 8), ONE),
+    "unshuffle, conv": (lambda: seq(nn.PixelUnshuffle(2), conv(4, 6, 3, padding=1)), (2, 1, 8, 8), ONE),
+    "conv, shuffle, 1x1": (
+        lambda: seq(conv(4, 8, 3, padding=1), nn.PixelShuffle(2), conv(2, 3, 1)),
+        (2, 4, 7, 7),
+        {"aten.convolution.default": 1, "aten.add.Tensor": 1},
+    ),
+    "nearest, conv": (lambda: seq(nn.Upsample(scale_factor=2), conv(4, 3, 3, padding=1)), (2, 4, 6, 6), ONE),
+    "transposed, 1x1": (lambda: seq(nn.ConvTranspose2d(4, 6, 3, 2, 1, 1), conv(6, 3, 1)), (2, 4, 6, 6), ONE),
+    "1x1 without bias, transposed": (
+        lambda: seq(conv(4, 6, 1, bias=False), nn.ConvTranspose2d(6, 3, 4, 2, 1)),
+        (2, 4, 6, 6),
+        ONE,
+    ),
+    "linear, linear": (lambda: seq(nn.Linear(6, 12), nn.Identity(), nn.Linear(12, 5)), (3, 6), {"aten.linear.default": 1}),
+    "linear on sequences": (lambda: seq(nn.Linear(6, 12), nn.Linear(12, 5)), (3, 4, 6), {"aten.linear.default": 1}),
+    "one dimension": (lambda: seq(nn.Conv1d(4, 8, 3, padding=1), nn.Conv1d(8, 4, 3)), (2, 4, 11), ONE),
+    "three dimensions": (lambda: seq(nn.Conv3d(2, 4, 3, padding=1), nn.Conv3d(4, 2, 1)), (1, 2, 5, 5, 5), ONE),
+}  # fmt: skip
+
+APART: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
+    "two padded kernels": (lambda: seq(conv(4, 4, 3, padding=1), conv(4, 4, 3, padding=1)), (2, 4, 7, 7), "border"),
+    "cropped transposed, padded conv": (
+        lambda: seq(nn.ConvTranspose2d(4, 4, 4, 2, 1), conv(4, 4, 3, padding=1)),
+        (2, 4, 6, 6),
+        "",
+    ),
+    "different strides": (
+        lambda: Branches(conv(4, 4, 3, stride=2, padding=1), seq(nn.AvgPool2d(3, 2, 1, count_include_pad=False))),
+        (2, 4, 8, 8),
+        "",
+    ),
+    "padded average after a padded conv": (
+        lambda: seq(conv(4, 4, 3, padding=1), nn.AvgPool2d(3, 2, 1)),
+        (2, 4, 8, 8),
+        "",
+    ),
+    "shrinking then growing linear": (lambda: seq(nn.Linear(32, 4), nn.Linear(4, 32)), (3, 32), "parameters"),
+}
+
+
+def built(make: Callable[[], nn.Module]) -> nn.Module:
+    """A module of a table, with non-trivial weights and statistics."""
+    torch.manual_seed(0)
+    return randomised(make())

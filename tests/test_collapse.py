@@ -1,0 +1,130 @@
+"""MergeBranches and CollapseLinear on whole graphs: every legal pattern becomes one, every other stays, exactly."""
+
+import pytest
+import torch
+from collapsible import APART, COLLAPSE, MERGE, built, c_bn, conv, seq
+from kit import check_pass, ir, operators, outputs, relative_error
+from torch import Tensor, nn
+
+from nascc.passes import CollapseLinear, EliminateIdentities, EvaluateConstants, FoldBatchNorm, MergeBranches
+from nascc.passes import default_pipeline, run_pass, run_pipeline
+from nascc.passes import graph as g
+
+
+def image(shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3))
+
+
+def prepared(model: nn.Module, x: Tensor, **options: object):  # type: ignore[no-untyped-def]
+    gm = ir(model, x, **options)
+    run_pipeline((EvaluateConstants(), EliminateIdentities(), FoldBatchNorm()), gm)
+    return gm
+
+
+@pytest.mark.parametrize("name", MERGE)
+def test_branches_become_one(name: str) -> None:
+    make, shape, expected = MERGE[name]
+    x = image(shape)
+    gm = prepared(built(make), x)
+    before = outputs(gm, [x])
+    run_pass(MergeBranches(mode="always"), gm)
+    assert relative_error(before, outputs(gm, [x])) <= 1e-10
+    assert operators(gm) == expected
+
+
+@pytest.mark.parametrize("name", COLLAPSE)
+def test_chains_become_one(name: str) -> None:
+    make, shape, expected = COLLAPSE[name]
+    x = image(shape)
+    gm = prepared(built(make), x)
+    before = outputs(gm, [x])
+    run_pass(CollapseLinear(mode="always"), gm)
+    assert relative_error(before, outputs(gm, [x])) <= 1e-10
+    assert operators(gm) == expected
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_is_not_exact_stays_apart(name: str) -> None:
+    make, shape, reason = APART[name]
+    model = built(make)
+    mode = "auto" if "parameters" in reason else "always"
+    gm = ir(model, image(shape))
+    before = operators(gm)
+    result = run_pass(CollapseLinear(mode=mode), gm)
+    assert operators(gm) == before
+    assert reason in "; ".join(d.text for d in result.decisions)
+
+
+@pytest.mark.parametrize("mode", ["auto", "always", "never"])
+@pytest.mark.parametrize("name", [*MERGE, *COLLAPSE])
+def test_every_mode_is_exact_and_settles(name: str, mode: str) -> None:
+    make, shape, _ = (MERGE | COLLAPSE)[name]
+    model = built(make)
+    check_pass(MergeBranches(mode=mode), model, image(shape))
+    check_pass(CollapseLinear(mode=mode), model, image(shape))
+
+
+@pytest.mark.parametrize("open_sizes", [{0: "N"}, {2: "H", 3: "W"}, {0: "N", 2: "H", 3: "W"}])
+def test_open_sizes(open_sizes: dict[int, str]) -> None:
+    model = built(lambda: seq(c_bn(4, 12, 1), c_bn(12, 12, 3, 1, groups=12), c_bn(12, 4, 1)))
+    dims = {d: torch.export.Dim(n, min=3) if d else torch.export.Dim(n) for d, n in open_sizes.items()}
+    gm = prepared(model, image((2, 4, 7, 8)), dynamic=(dims,))
+    before = g.copy_graph(gm)
+    assert run_pass(CollapseLinear(mode="always"), gm)
+    assert operators(gm)["aten.convolution.default"] == 1
+    for shape in [(2, 4, 7, 8), (5, 4, 7, 8) if 0 in open_sizes else (2, 4, 7, 8), (2, 4, 3, 12) if 2 in open_sizes else (2, 4, 7, 8)]:
+        x = image(shape)
+        assert relative_error(outputs(before, [x]), outputs(gm, [x])) <= 1e-10
+
+
+class UsedInside(nn.Module):
+    """A value in the middle of a chain is also an output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(4, 8), conv(8, 4)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.a(x)
+        return self.b(y), y
+
+
+def test_values_used_elsewhere_end_a_region() -> None:
+    model = built(UsedInside)
+    check_pass(CollapseLinear(mode="always"), model, image((2, 4, 7, 7)), expected=model, rewrites=0)
+
+
+def test_shared_weights_collapse_each_on_its_own() -> None:
+    shared = conv(4, 4, 1)
+    check_pass(CollapseLinear(mode="always"), built(lambda: seq(shared, shared, nn.ReLU(), shared)), image((2, 4, 7, 7)), rewrites=1)
+
+
+def test_the_cost_decides() -> None:
+    narrow = built(lambda: seq(conv(64, 8), conv(8, 64)))
+    wide = built(lambda: seq(conv(8, 64), conv(64, 8)))
+    x, y = image((1, 64, 4, 4)), image((1, 8, 4, 4))
+    check_pass(CollapseLinear(), narrow, x, expected=narrow, rewrites=0)
+    check_pass(CollapseLinear(), wide, y, rewrites=1)
+    check_pass(CollapseLinear(cost=lambda ops: float(len(ops))), narrow, x, rewrites=1)
+
+
+def test_a_collapsed_convolution_names_all_it_stands_for() -> None:
+    x = image((2, 4, 7, 7))
+    gm = prepared(built(lambda: seq(c_bn(4, 12, 1), c_bn(12, 4, 3))), x)
+    run_pass(CollapseLinear(), gm)
+    (node,) = [n for n in gm.graph.nodes if n.op == "call_function"]
+    assert set(g.sources(node)) >= {"0.0", "0.1", "1.0", "1.1"}
+
+
+def test_folding_is_the_same_bit_for_bit_under_any_number_of_threads() -> None:
+    model = built(lambda: seq(c_bn(16, 96, 1), c_bn(96, 96, 3, 1, groups=96), c_bn(96, 16, 1)))
+    weights, threads = [], torch.get_num_threads()
+    try:
+        for n in (1, 2, 4):
+            torch.set_num_threads(n)
+            gm = ir(model, image((1, 16, 9, 9)))
+            run_pipeline(default_pipeline((EvaluateConstants, EliminateIdentities, FoldBatchNorm, MergeBranches, CollapseLinear)), gm)
+            weights.append([value for _, value in g.constants(gm)])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for other in weights[1:] for a, b in zip(weights[0], other, strict=True))
