@@ -40,7 +40,7 @@ def deploy(
     try:
         model = lower(own, opset=opset, input_dims={s.name: s.dims for s in specs})
     except CanNotLower as error:
-        model = _foreign(graph, opset, error)
+        model = _foreign(graph, opset, specs, error)
         warnings.append(f"written by torch's exporter, not by nascc: {error}")
         simplified = True
     if simplified:
@@ -51,9 +51,9 @@ def deploy(
     return Deployed(model, own, substituted, tuple(warnings))
 
 
-def _foreign(graph: fx.GraphModule, opset: int, reason: CanNotLower) -> ModelProto:
+def _foreign(graph: fx.GraphModule, opset: int, specs: tuple[InputSpec, ...], reason: CanNotLower) -> ModelProto:
     """The model as torch's exporter writes it, adapted to the opset; what neither can write is told as nascc saw it."""
     try:
-        return export_foreign(graph, opset=opset)
+        return export_foreign(graph, opset=opset, input_dims={s.name: s.dims for s in specs})
     except UnsupportedByTarget as error:
         raise UnsupportedByTarget(f"{reason}; torch's exporter can not help: {error}") from error

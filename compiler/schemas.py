@@ -42,7 +42,7 @@ class Schema:
 
 @cache
 def find_schema(kind: str, opset: int) -> Schema | None:
-    """The schema of an operator of the default domain at an operator set; None when it has none, or it is deprecated."""
+    """The schema of an operator of the default domain at an operator set; None where it is missing or deprecated."""
     try:
         found = onnx.defs.get_schema(kind, opset, "")
     except onnx.defs.SchemaError:
@@ -58,7 +58,7 @@ def _as_data(schema: OpSchema) -> Schema:
         outputs=tuple(_slot(p) for p in schema.outputs),
         input_counts=(schema.min_input, schema.max_input),
         output_counts=(schema.min_output, schema.max_output),
-        attributes={name: int(a.type.value) for name, a in schema.attributes.items()},
+        attributes={name: AttributeProto.AttributeType.Value(a.type.name) for name, a in schema.attributes.items()},
         required=frozenset(name for name, a in schema.attributes.items() if a.required),
     )
 

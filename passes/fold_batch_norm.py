@@ -11,6 +11,7 @@ from nascc.passes import graph as g
 from nascc.passes.absorb import Blocked, Leaf, absorb_above, absorb_below
 from nascc.passes.affine import Affine
 from nascc.passes.base import Numerics, Reject, RewritePass
+from nascc.passes.cancellation import without_residue
 from nascc.passes.edit import Edit, absorb
 from nascc.passes.eliminate_identities import EliminateIdentities
 from nascc.passes.evaluate_constants import EvaluateConstants
@@ -82,10 +83,12 @@ def _folded(edit: Edit, leaf: Leaf) -> Node:
         return _rescaled(edit, layer, s, t)
     if leaf.on_outputs:
         weight = layer.weight * _over_outputs(layer, s)
-        bias = layer.bias_or_zeros * s + t
+        old = layer.bias_or_zeros * s
+        bias = without_residue(old + t, old.abs() + t.abs())
     else:
         weight = layer.weight * _over_inputs(layer, s)
-        bias = layer.bias_or_zeros + _response(layer, t)
+        old, new = layer.bias_or_zeros, _response(layer, t)
+        bias = without_residue(old + new, old.abs() + new.abs())
     has_bias = layer.bias_node is not None or bool(bias.any())
     return edit.conv_like(layer, weight=weight, bias=bias if has_bias else None)
 

@@ -11,6 +11,7 @@ X3 = values(2, 6, 13)
 X2 = values(5, 7)
 V = values(2, 3, 8)
 
+
 def fn(call: object, *inputs: Tensor, since: int = 11, rtol: float = 2e-5) -> Case:
     return Case(Fn(call), inputs or (X4,), since, rtol)  # type: ignore[arg-type]
 
@@ -179,7 +180,10 @@ RESIZE = {
         lambda x, g: F.grid_sample(x, g, "nearest", "border", align_corners=True), X4, values(2, 4, 5, 2), since=16
     ),
     "grid sample reflection": fn(
-        lambda x, g: F.grid_sample(x, g, "bilinear", "reflection", align_corners=False), X4, values(2, 4, 5, 2), since=16
+        lambda x, g: F.grid_sample(x, g, "bilinear", "reflection", align_corners=False),
+        X4,
+        values(2, 4, 5, 2),
+        since=16,
     ),
     "unfold": layer(nn.Unfold(3, dilation=2, padding=1, stride=2)),
     "fold": layer(nn.Fold((9, 11), 3, dilation=2, padding=1, stride=2), values(1, 18, 20)),

@@ -37,6 +37,12 @@ def normed(shape: tuple[int, ...], **options: Any) -> nn.Module:
     return layer
 
 
+def of_channels(x: Tensor) -> Tensor:
+    """A layer norm over axis 1 of [N, 6, H, W], as convolutional networks call it."""
+    weight, bias = torch.linspace(0.5, 2, 6), torch.linspace(-1, 1, 6)
+    return F.layer_norm(x.permute(0, 2, 3, 1), (6,), weight, bias, 1e-6).permute(0, 3, 1, 2)
+
+
 A, B = torch.randn(2, 3, 4), torch.randn(2, 4, 5)
 CASES: dict[str, tuple[str, Callable[..., Any], tuple[Tensor, ...]]] = {
     "hardswish": ("hard_swish", F.hardswish, (X,)),
@@ -47,6 +53,7 @@ CASES: dict[str, tuple[str, Callable[..., Any], tuple[Tensor, ...]]] = {
     "layer norm over three dimensions": ("layer_norm", normed((6, 9, 7), eps=1e-3), (X,)),
     "layer norm without parameters": ("layer_norm", normed((7,), elementwise_affine=False), (X,)),
     "layer norm without bias": ("layer_norm", normed((7,), bias=False), (X,)),
+    "layer norm of channels": ("layer_norm", of_channels, (X,)),
     "hardshrink": ("shrink", lambda x: F.hardshrink(x, 0.7), (X,)),
     "softshrink": ("shrink", lambda x: F.softshrink(x, 1.2), (X,)),
     "xor": ("logical_xor", lambda x, y: torch.logical_xor(x > 0, y), (X, WHOLE[:1, :1, :1, None] * X)),

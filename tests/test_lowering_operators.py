@@ -1,18 +1,16 @@
-"""Every layer and operator the writer knows gives in onnxruntime what it gives in PyTorch, at old and new operator sets."""
+"""What the writer makes of each layer and operator agrees with eager PyTorch, at old and new operator sets."""
 
 from functools import cache
 
 import pytest
 from torch import fx
 
+from lowering_kit import Case, agree, capture, checked, write
 from lowering_layer_cases import FAMILIES as LAYERS
 from lowering_operator_cases import FAMILIES as OPERATORS
-from lowering_kit import Case, agree, capture, checked, write
 from nascc.compiler.lowering import CanNotLower
 
-CASES = {
-    f"{family}: {name}": case for family, cases in {**LAYERS, **OPERATORS}.items() for name, case in cases.items()
-}
+CASES = {f"{family}: {name}": case for family, cases in {**LAYERS, **OPERATORS}.items() for name, case in cases.items()}
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nascc.nas.zoo import ARCHITECTURES
 from nascc.tools.app import main
 
 
@@ -33,8 +34,9 @@ def test_first_line_fuses(root: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (code,) = blocks(root, "python")
-    exec(compile(code, "README.md", "exec"), {})
-    assert [path.name for path in tmp_path.iterdir()] == ["mobilenet_v2.onnx"]
+    assert len(code.splitlines()) == 3
+    exec(compile(code, "README.md", "exec"), {"model": ARCHITECTURES["mobilenet_v2"]()})
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_named_options_exist(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

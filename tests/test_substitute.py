@@ -19,6 +19,7 @@ from nascc.passes.substitute import RULES
 from substitute_cases import CASES, WHOLE, A, B, Fn, X, einsum, module, normed, resized
 
 ANY_BATCH: dict[int, Any] = {0: torch.export.Dim("batch")}
+SIDES: dict[int, Any] = {2: torch.export.Dim("h", min=4), 3: torch.export.Dim("w", min=4)}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -47,8 +48,8 @@ def test_every_rule_has_a_case_and_a_specification() -> None:
 
 
 DYNAMIC = (
-    "hardswish", "mish", "gelu", "gelu, tanh", "layer norm", "softshrink", "hardshrink", "xor of bits", "one hot",
-    "antialiased, smaller", "cubic, by factors",
+    "hardswish", "mish", "gelu", "gelu, tanh", "layer norm", "layer norm of channels", "softshrink", "hardshrink",
+    "xor of bits", "one hot", "antialiased, smaller", "cubic, by factors",
 )  # fmt: skip
 
 
@@ -64,6 +65,15 @@ def test_replaces_with_a_dynamic_batch(case: str) -> None:
     assert not isinstance(g.shape(output)[0], int)
 
 
+def test_a_layer_norm_of_channels_with_dynamic_sides_is_not_reshaped() -> None:
+    gm = ir(Fn(CASES["layer norm of channels"][1]), X, dynamic=((SIDES,),))
+    before = g.copy_graph(gm)
+    assert run_pass(SubstituteOperators(("layer_norm",)), gm)
+    assert "aten.reshape.default" not in operators(gm)
+    wide = torch.cat([X, X], 3)
+    assert relative_error(outputs(before, [wide]), outputs(gm, [wide])) < 1e-10
+
+
 @pytest.mark.parametrize("equation", ["bij,bjk->bik", "bij,bkl->bikjl"])
 def test_einsum_with_a_dynamic_batch(equation: str) -> None:
     gm = ir(Fn(einsum(equation)), A, B, dynamic=((ANY_BATCH, ANY_BATCH),))
@@ -73,7 +83,6 @@ def test_einsum_with_a_dynamic_batch(equation: str) -> None:
     assert relative_error(outputs(before, larger), outputs(gm, larger)) < 1e-10
 
 
-SIDES: dict[int, Any] = {2: torch.export.Dim("h", min=4), 3: torch.export.Dim("w", min=4)}
 REFUSED: dict[str, tuple[str, Callable[..., Any], tuple[Tensor, ...], Any, str]] = {
     "integer bits": ("logical_xor", lambda x: x ^ (x + 1), (WHOLE,), None, "bits of integers"),
     "width of 1": ("antialiased_resize", resized("bilinear", size=(4, 1), antialias=True), (X,), None, "width of 1"),

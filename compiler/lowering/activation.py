@@ -35,7 +35,9 @@ def leaky_relu(w: Writer, x: Value, slope: float = 0.01) -> Value:
     return unary(w, "LeakyRelu", x, alpha=float(slope))
 
 
-def rrelu(w: Writer, x: Value, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: Any = None) -> Value:
+def rrelu(
+    w: Writer, x: Value, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: Any = None
+) -> Value:
     """In inference: leaky with the mean slope."""
     if training:
         raise Refusal("draws random slopes; put the model in eval mode before export")

@@ -1,4 +1,4 @@
-"""Elementwise building blocks: one ONNX operator over one or two values, with torch's promotion and ONNX's type gaps bridged."""
+"""Elementwise building blocks: one operator over one or two values, torch's promotion and ONNX's type gaps bridged."""
 
 import torch
 

@@ -16,9 +16,8 @@ Limit = Operand | None
 def clip(w: Writer, x: Value, low: Limit = None, high: Limit = None) -> Value:
     """x limited to [low, high]; None is no limit."""
     x = cast(w, x, w.out.dtype)
-    numeric = not isinstance(low, Value) and not isinstance(high, Value)
     has_clip = is_float(x.dtype) or (w.opset >= 12 and x.dtype not in SMALL_INTEGERS)
-    if numeric and has_clip:
+    if has_clip and not isinstance(low, Value) and not isinstance(high, Value):
         limits = [None if v is None else w.scalar(v, x.dtype) for v in (low, high)]
         return w.emit("Clip", x, *limits, dtype=x.dtype, shape=x.shape)
     if low is not None:

@@ -1,6 +1,7 @@
 """Convolutions, plain and transposed, in one, two and three dimensions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ def convolution(
     if not transposed:
         x, pads = absorb_padding(x, pads, filler=0.0)
     x_, weight_, bias_ = cast_all(w, w.out.dtype, x, weight, bias)
-    extra = {"output_padding": output_padding} if transposed and any(output_padding) else {}
+    extra: dict[str, Any] = {"output_padding": output_padding} if transposed and any(output_padding) else {}
     shape = w.out.shape if len(w.out.shape) == spatial + 2 else (1, *w.out.shape)
     return w.emit(
         "ConvTranspose" if transposed else "Conv",

@@ -17,7 +17,9 @@ from nascc.compiler.lowering.unlowerable import Refusal, Unlowerable
 from nascc.compiler.lowering.values import Drawn, Origin, Spec, Value
 from nascc.compiler.lowering.writer import Writer
 
-NOT_LOWERED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "generator", "copy"))
+NOT_LOWERED = frozenset(
+    ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "generator", "copy")
+)
 LARGEST_FOLDED = 1 << 20
 aten = torch.ops.aten
 SHAPE_ONLY = frozenset(
@@ -154,7 +156,9 @@ class _Artist:
             raise AssertionError(f"lowering must give rank {len(spec.shape)}, got {value.shape} for {spec.shape}")
         value = cast(self.w, value, spec.dtype)
         if value.op is not None:
-            value.shape = tuple(own if isinstance(own, int) else d for own, d in zip(value.shape, spec.shape, strict=True))
+            value.shape = tuple(
+                own if isinstance(own, int) else d for own, d in zip(value.shape, spec.shape, strict=True)
+            )
             self.w.know_shape(value)
         return value
 
@@ -162,7 +166,7 @@ class _Artist:
 def _lowering(node: Node, opset: int) -> Any:
     if node.target not in LOWERINGS:
         raise Refusal("has no ONNX form in nascc")
-    if opset < (lowest := NEEDS.get(node.target, 0)):  # type: ignore[arg-type]
+    if opset < (lowest := NEEDS.get(node.target, 0)):
         raise Refusal(f"has an ONNX form from opset {lowest} on; substitute it or choose a higher opset")
     return LOWERINGS[node.target]
 
@@ -201,6 +205,8 @@ def _is_random(target: OpOverload) -> bool:
 def _only_shape(node: Node) -> torch.Tensor | None:
     """Stands for the first argument of a call that reads its shape and type alone; None if that shape is dynamic."""
     value = node.args[0].meta["val"]  # type: ignore[union-attr]
+    if ".new_" in str(node.target):
+        return torch.zeros((), dtype=value.dtype)
     if not all(isinstance(d, int) for d in value.shape):
         return None
     return torch.zeros((), dtype=value.dtype).expand(value.shape)

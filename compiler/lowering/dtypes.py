@@ -43,10 +43,10 @@ def promote(operands: Sequence[Operand]) -> torch.dtype:
         level, dtype = _level(operand)
         known = levels[level]
         levels[level] = dtype if known is None else torch.promote_types(known, dtype)
-    result = levels[0]
-    for dtype in levels[1:]:
-        if dtype is not None and (result is None or _category(dtype) > _category(result)):
-            result = dtype
+    result: torch.dtype | None = None
+    for level_dtype in levels:
+        if level_dtype is not None and (result is None or _category(level_dtype) > _category(result)):
+            result = level_dtype
     return torch.float32 if result is None else result
 
 

@@ -248,7 +248,9 @@ LOWERINGS: dict[Any, Any] = {
     **dict.fromkeys((aten.add.Tensor, aten.add.Scalar), add),
     **dict.fromkeys((aten.sub.Tensor, aten.sub.Scalar), sub),
     **dict.fromkeys((aten.rsub.Tensor, aten.rsub.Scalar), rsub),
-    **dict.fromkeys((aten.div.Tensor, aten.div.Scalar, aten.true_divide.Tensor, aten.div.Tensor_mode, aten.div.Scalar_mode), div),
+    **dict.fromkeys(
+        (aten.div.Tensor, aten.div.Scalar, aten.true_divide.Tensor, aten.div.Tensor_mode, aten.div.Scalar_mode), div
+    ),
     **dict.fromkeys((aten.floor_divide.default, aten.floor_divide.Scalar), floor_divide),
     **dict.fromkeys((aten.remainder.Tensor, aten.remainder.Scalar), remainder),
     **dict.fromkeys((aten.fmod.Tensor, aten.fmod.Scalar), fmod),

@@ -85,7 +85,7 @@ def scalar_tensor(w: Writer, value: Operand) -> Value:
     return _scalar(w, value, w.out.dtype)
 
 
-def linspace(w: Writer, start: float, end: float, steps: int | Value) -> Value:
+def linspace(w: Writer, start: Operand, end: Operand, steps: int | Value) -> Value:
     """`steps` numbers from start to end, both included."""
     if isinstance(start, Value) or isinstance(end, Value) or not isinstance(steps, Value):
         raise Refusal("spaces numbers between ends known only at run time")

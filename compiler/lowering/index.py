@@ -89,7 +89,8 @@ def index_put(w: Writer, x: Value, indices: Sequence[Value | None], values: Valu
         raise Refusal("adds into a tensor by index, which ONNX has from opset 16 on")
     rows, shape = _rows(w, [_as_index(w, v) for v in found])
     updates = expand(w, cast(w, values, x.dtype), (*shape, *x.shape[len(found) :]))
-    return w.emit("ScatterND", x, rows, updates, dtype=x.dtype, **({"reduction": "add"} if accumulate else {}))
+    reduction: dict[str, Any] = {"reduction": "add"} if accumulate else {}
+    return w.emit("ScatterND", x, rows, updates, dtype=x.dtype, **reduction)
 
 
 def index_select(w: Writer, x: Value, dim: int, at: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Moving data without changing it: transpose, reshape, axes, slices, splits, joins. Neighbours merge as they are written."""
+"""Moving data without changing it: transpose, reshape, axes, slices, splits, joins. Neighbours merge when written."""
 
 from collections.abc import Sequence
 
@@ -83,7 +83,9 @@ def _change_axes(w: Writer, kind: str, x: Value, axes: Sequence[int], shape: Sha
     return with_axes(w, kind, x, axes, shape, since=13)
 
 
-def with_axes(w: Writer, kind: str, x: Value, axes: Sequence[int], shape: Shape, *, since: int, **attributes: int) -> Value:
+def with_axes(
+    w: Writer, kind: str, x: Value, axes: Sequence[int], shape: Shape, *, since: int, **attributes: int
+) -> Value:
     """Emit an operator whose axes are an attribute before opset `since` and an input from there on."""
     if w.opset >= since:
         return w.emit(kind, x, w.ints(axes), dtype=x.dtype, shape=shape, **attributes)

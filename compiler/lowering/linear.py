@@ -17,7 +17,7 @@ aten = torch.ops.aten
 
 
 def linear(w: Writer, x: Value, weight: Value, bias: Value | None = None) -> Value:
-    """x [..., in] * weight [out, in] -> [..., out]: one Gemm over two axes, else MatMul (+ Add, unless the bias is 0)."""
+    """x [..., in] * weight [out, in] -> [..., out]: one Gemm over two axes, else MatMul (+ Add, if not 0)."""
     dtype = w.out.dtype
     x, weight = cast(w, x, dtype), cast(w, weight, dtype)
     if bias is not None:

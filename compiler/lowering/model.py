@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -26,22 +26,22 @@ def build_model(drawn: Drawn, *, opset: int, ir_version: int, name: str, letters
     model.opset_import.append(OperatorSetIdProto(domain="", version=opset))
     graph = model.graph
     graph.name = name
-    ops = _live(drawn.ops, drawn.outputs)
-    ops += [_identity(source, result) for source, result in _copied(drawn)]
+    outputs, copies = _distinct(drawn.outputs)
+    ops = _live(drawn.ops, drawn.outputs) + copies
     taken = [v.name for v in drawn.inputs] + list(drawn.output_names)
     constants = Constants(Names(taken))
-    node_names = _name_results(ops, drawn, constants.names)
+    node_names = _name_results(ops, dict(zip(outputs, drawn.output_names, strict=True)), constants.names)
     graph.node.extend(_node(op, node_names[op], constants) for op in ops)
     graph.initializer.extend(constants.tensors)
     graph.input.extend(_info(v, v.name, letters) for v in drawn.inputs)
-    graph.output.extend(_info(v, name, letters) for v, name in zip(drawn.outputs, drawn.output_names, strict=True))
+    graph.output.extend(_info(v, name, letters) for v, name in zip(outputs, drawn.output_names, strict=True))
     sources = {node_names[op]: list(op.origin.sources) for op in ops if len(op.origin.sources) > 1}
     if sources:
         model.metadata_props.append(StringStringEntryProto(key=SOURCES, value=json.dumps(sources)))
     return model
 
 
-def _live(ops: list[Op], outputs: list[Value]) -> list[Op]:
+def _live(ops: Sequence[Op], outputs: Sequence[Value]) -> list[Op]:
     """The operators some output depends on."""
     needed = set(outputs)
     kept = []
@@ -52,27 +52,21 @@ def _live(ops: list[Op], outputs: list[Value]) -> list[Op]:
     return kept[::-1]
 
 
-def _copied(drawn: Drawn) -> list[tuple[Value, Value]]:
-    """Outputs that are inputs, constants, or given twice, each with a result of its own; the drawing is changed."""
-    copies = []
-    seen: set[Value] = set()
-    for i, value in enumerate(drawn.outputs):
-        if value.op is None or value in seen:
-            drawn.outputs[i] = Value(value.dtype, value.shape)
-            copies.append((value, drawn.outputs[i]))
-        seen.add(value)
-    return copies
+def _distinct(outputs: Sequence[Value]) -> tuple[list[Value], list[Op]]:
+    """Graph outputs with a result of its own for each that is an input, a constant, or given twice; and the copies."""
+    results: list[Value] = []
+    copies: list[Op] = []
+    for value in outputs:
+        if value.op is None or value in results:
+            copies.append(Op("Identity", (value,), {}, Origin()))
+            value = Value(value.dtype, value.shape, copies[-1])
+            copies[-1].outputs = (value,)
+        results.append(value)
+    return results, copies
 
 
-def _identity(source: Value, result: Value) -> Op:
-    op = Op("Identity", (source,), {}, Origin())
-    op.outputs = (result,)
-    return op
-
-
-def _name_results(ops: list[Op], drawn: Drawn, names: Names) -> dict[Op, str]:
-    """Name every operator, and its results after it; graph outputs have their names already."""
-    given = dict(zip(drawn.outputs, drawn.output_names, strict=True))
+def _name_results(ops: Sequence[Op], given: Mapping[Value, str], names: Names) -> dict[Op, str]:
+    """Name every operator, and its results after it, where no name is given; returns the operators' names."""
     nodes, found = Names(()), {}
     for op in ops:
         found[op] = nodes.unique(node_name(op.kind, op.origin.module))

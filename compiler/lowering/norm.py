@@ -38,7 +38,7 @@ def batch_norm(
 
 
 def _batch_statistics(w: Writer, x: Value, weight: MaybeValue, bias: MaybeValue, eps: float) -> Value:
-    """Statistics of the batch at hand: instance norm over [1, C, N * positions], possible without a transpose at N = 1."""
+    """Statistics of the batch at hand: with one sample these are those of an instance norm."""
     if x.shape[0] != 1 or x.rank < 3:
         raise Refusal("normalises with statistics of the batch; put the model in eval mode before export")
     return instance_norm(w, x, weight, bias, None, None, True, 0.0, eps)
@@ -64,7 +64,13 @@ def instance_norm(
 
 
 def group_norm(
-    w: Writer, x: Value, groups: int, weight: MaybeValue = None, bias: MaybeValue = None, eps: float = 1e-5, cudnn: bool = True
+    w: Writer,
+    x: Value,
+    groups: int,
+    weight: MaybeValue = None,
+    bias: MaybeValue = None,
+    eps: float = 1e-5,
+    cudnn: bool = True,
 ) -> Value:
     """x [N, C, ...]: each group of C / groups channels normalised together: instance norm over [N, groups, -1]."""
     if groups == x.shape[1] and x.rank > 2:

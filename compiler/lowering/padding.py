@@ -1,4 +1,4 @@
-"""Padding: constant, reflected, replicated and circular; zero padding in front of a convolution or pool merges into it."""
+"""Padding: constant, reflected, replicated, circular; zero padding before a convolution or pool merges into it."""
 
 from collections.abc import Sequence
 

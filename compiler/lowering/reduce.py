@@ -67,7 +67,7 @@ def logsumexp(w: Writer, x: Value, axes: Axes, keepdim: bool = False) -> Value:
 def vector_norm(w: Writer, x: Value, order: float = 2, axes: Axes = None, keepdim: bool = False) -> Value:
     """sum(|x| ** order) ** (1 / order) over axes, with the usual limits at 0 and infinity."""
     x, over = cast(w, x, w.out.dtype), all_axes(x, axes)
-    named = {1: "ReduceL1", 2: "ReduceL2"}
+    named = {1.0: "ReduceL1", 2.0: "ReduceL2"}
     if order in named:
         return reduce(w, named[order], x, over, keepdim)
     magnitude = unary(w, "Abs", x)

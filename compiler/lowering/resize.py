@@ -24,7 +24,7 @@ def upsample_nearest(w: Writer, x: Value, size: Any, factors: Factors) -> Value:
 
 def upsample_nearest_exact(w: Writer, x: Value, size: Any, factors: Factors) -> Value:
     """Pixel floor((i + 0.5) / factor)."""
-    kind = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"}
+    kind: dict[str, Any] = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"}
     return _resize(w, x, factors, mode="nearest", **kind)
 
 
@@ -78,7 +78,7 @@ def grid_sample(w: Writer, x: Value, grid: Value, mode: int, padding: int, align
     if x.rank != 4 and w.opset < 20:
         raise Refusal("samples a volume, which ONNX has from opset 20 on")
     border = ("zeros", "border", "reflection")[padding]
-    options = {"mode": names[mode], "padding_mode": border, "align_corners": int(align_corners)}
+    options: dict[str, Any] = {"mode": names[mode], "padding_mode": border, "align_corners": int(align_corners)}
     return w.emit("GridSample", x, cast(w, grid, x.dtype), dtype=x.dtype, **options)
 
 

@@ -33,7 +33,9 @@ def sort(w: Writer, x: Value, dim: int = -1, descending: bool = False) -> tuple[
     return topk(w, x, size if isinstance(size, int) else w.size(size, near=x), dim, descending)
 
 
-def stable_sort(w: Writer, x: Value, *, stable: bool | None, dim: int = -1, descending: bool = False) -> tuple[Value, ...]:
+def stable_sort(
+    w: Writer, x: Value, *, stable: bool | None, dim: int = -1, descending: bool = False
+) -> tuple[Value, ...]:
     """sort; ONNX gives equal elements in order of their place."""
     return sort(w, x, dim, descending)
 

@@ -64,7 +64,9 @@ def _lowerings() -> dict[OpOverload, Lowering]:
 
 
 LOWERINGS = _lowerings()
-NEEDS: dict[OpOverload, int] = {target: opset for family in FAMILIES for target, opset in getattr(family, "NEEDS", {}).items()}
+NEEDS: dict[OpOverload, int] = {
+    target: opset for family in FAMILIES for target, opset in getattr(family, "NEEDS", {}).items()
+}
 """The lowest operator set that has an operator of this meaning; below it the graph needs a substitution."""
 
 

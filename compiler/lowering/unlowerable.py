@@ -33,7 +33,9 @@ class CanNotLower(UnsupportedByTarget):
     def __init__(self, opset: int, nodes: Sequence[Unlowerable]) -> None:
         self.opset, self.nodes = opset, tuple(nodes)
         listed = "; ".join(str(node) for node in self.nodes)
-        super().__init__(f"every operator must have an ONNX form at opset {opset}, {len(self.nodes)} have none: {listed}")
+        super().__init__(
+            f"every operator must have an ONNX form at opset {opset}, {len(self.nodes)} have none: {listed}"
+        )
 
 
 class Refusal(Exception):

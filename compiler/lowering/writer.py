@@ -31,13 +31,20 @@ class Writer:
         return self.outs[0]
 
     def emit(
-        self, kind: str, *inputs: Value | None, dtype: torch.dtype | None = None, shape: Shape | None = None, **attributes: Any
+        self,
+        kind: str,
+        *inputs: Value | None,
+        dtype: torch.dtype | None = None,
+        shape: Shape | None = None,
+        **attributes: Any,
     ) -> Value:
         """Add an operator with one result, by default of the type and shape recorded for the current node."""
         spec = Spec(self.out.dtype if dtype is None else dtype, self.out.shape if shape is None else shape)
         return self.emit_many(kind, *inputs, specs=(spec,), **attributes)[0]
 
-    def emit_many(self, kind: str, *inputs: Value | None, specs: Sequence[Spec], **attributes: Any) -> tuple[Value, ...]:
+    def emit_many(
+        self, kind: str, *inputs: Value | None, specs: Sequence[Spec], **attributes: Any
+    ) -> tuple[Value, ...]:
         """Add an operator with several results."""
         op = Op(kind, _without_trailing_none(inputs), attributes, self.origin)
         op.outputs = tuple(Value(spec.dtype, spec.shape, op) for spec in specs)

@@ -6,6 +6,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
+from nascc.passes.cancellation import without_residue
 from nascc.passes.linear import border
 from nascc.passes.linear.channels import multiply, regroup
 from nascc.passes.linear.embed import Grid, coarsen, convolve, embed, tidy, union
@@ -186,7 +187,9 @@ def _extent(second: Operator, first: Operator) -> tuple[int, ...]:
 def _bias(second: Operator, first: Operator) -> Tensor | None:
     if first.bias is None or second.gain is None:
         return second.bias
-    return second.bias_or_zeros + regroup(second.gain, second.groups, 1) @ first.bias
+    own, gain = second.bias_or_zeros, regroup(second.gain, second.groups, 1)
+    through = gain @ first.bias
+    return without_residue(own + through, own.abs() + gain.abs() @ first.bias.abs())
 
 
 def _remembered(second: Operator, first: Operator) -> tuple[Tensor | None, Tensor]:

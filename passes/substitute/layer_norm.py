@@ -15,8 +15,9 @@ aten = torch.ops.aten
 def _build(edit: Edit, node: Node) -> Node:
     """layer_norm(x, w, b) -> d / sqrt(mean(d ** 2) + eps) * w + b with d = x - mean(x). Equal up to rounding.
 
-    Means over the last `len(normalized_shape)` dimensions; half types are computed in float32. The square is a power
-    by a constant tensor: runtimes recognise that form as one layer norm, and a product they do not.
+    Means over the last `len(normalized_shape)` dimensions; half types are computed in float32. Runtimes recognise one
+    layer norm in the very form chosen: the square is a power by a constant tensor, and a permuted x is reshaped to
+    [-1, *normalized_shape] and back, lest the permutation be moved behind the means.
     """
     a = arguments(node)
     x, sizes = widened(edit, a["input"]), g.shape(node)

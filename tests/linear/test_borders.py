@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from linear.stages import Stage, average, batch_norm, conv, fold, image, normalise, run_chain
+from linear.stages import SIZE, Stage, average, batch_norm, conv, conv_t, fold, image, nearest, normalise, run_chain
 from linear.strategies import check, errors, random
-from nascc.passes.linear import convert
+from nascc.passes.linear import border, convert
 from nascc.passes.linear.compose import Repair, compose
 from nascc.passes.linear.deploy import BORDER_MAP, BORDER_TILE, ONES_CHANNEL, PAD_VALUE, deploy, fixes_for
 from nascc.passes.linear.operator import Operator, Refusal
@@ -94,3 +94,47 @@ def test_pad_bias_written_as_three_operators() -> None:
     x = image(3)
     shift = value[:, None, None]
     check(op, x, F.pad(x - shift, [0, 1, 1, 2]) + shift)
+
+
+def test_a_bias_before_an_upsampling_rides_on_ones_only_over_whole_cells() -> None:
+    whole, ragged = conv_t(3, 4, 2, 2), conv_t(3, 4, 3, 2)
+    assert border.unit_taps(whole[1], (None, None)) == ((-1, 0), (-1, 0))
+    assert border.unit_taps(ragged[1], SIZE) is None
+    x, last = image(3), conv(4, 2, 3, p=1)
+    check(fold([whole, last], repair=Repair.ONES), x, run_chain([whole, last], x))
+    refused = fold([ragged, last], repair=Repair.ONES)
+    assert isinstance(refused, Refusal) and "can not ride on a channel of ones" in refused.reason
+
+
+def test_pad_value_is_refused_where_rounding_would_eat_it() -> None:
+    weight = torch.tensor([[1.0, 1.0], [1.0, 1.0 + 1e-3]], dtype=torch.float64)
+    first = convert.linear(weight, torch.tensor([1.0, -1.0], dtype=torch.float64), rank=2)
+    refused = compose(conv(2, 2, 3, p=1)[1], first, None, Repair.PAD_VALUE)
+    assert isinstance(refused, Refusal) and "rounding" in refused.reason
+
+
+def test_a_transposed_convolution_has_no_pad_value() -> None:
+    stages, x = [conv(4, 4, 1), conv_t(4, 2, 4, 2, p=1)], image(4)
+    refused = fold(stages, repair=Repair.PAD_VALUE)
+    assert isinstance(refused, Refusal) and "zeros of a transposed convolution" in refused.reason
+    check(fold(stages, repair=Repair.ONES), x, run_chain(stages, x))
+
+
+def test_padding_with_a_value_before_an_upsampling() -> None:
+    pad: Stage = (lambda x: F.pad(x, [1] * 4, value=2.0), convert.constant_pad(3, [(1, 1), (1, 1)], 2.0))
+    refused = fold([pad, nearest(3)])
+    assert isinstance(refused, Refusal) and "no padding that could hold" in refused.reason
+    check(fold([pad, nearest(3)], repair=Repair.ONES), image(3), run_chain([pad, nearest(3)], image(3)))
+
+
+def test_a_correction_needs_the_outline_of_its_own_input() -> None:
+    corrected = fold([conv(4, 4, 1), conv(4, 4, 3, p=1)], repair=Repair.ONES)
+    assert isinstance(corrected, Operator) and corrected.ones is not None
+    refused = compose(corrected, conv(3, 4, 3, p=2, bias=False)[1], SIZE, Repair.ONES)
+    assert isinstance(refused, Refusal) and "not the first's input" in refused.reason
+
+
+def test_a_pad_value_that_nobody_reads_is_dropped() -> None:
+    pad, undo = (convert.constant_pad(3, [(p, p), (p, p)], 2.0) for p in (1, -1))
+    op = compose(undo, pad)
+    assert isinstance(op, Operator) and op.pad_value is None and op.is_pointwise

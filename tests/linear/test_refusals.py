@@ -6,8 +6,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
-from linear.strategies import Case, convolutions, errors, random, transposed
 
+from linear.strategies import Case, convolutions, errors, random, transposed
 from nascc.passes.linear import border
 from nascc.passes.linear.compose import Repair, compose
 from nascc.passes.linear.operator import Operator, Refusal

@@ -18,7 +18,8 @@ def print_network(console: Console, result: NetworkResult) -> None:
         table.add_column(column, justify="left" if column == "tool" else "right")
     for file in result.files:
         counts = (str(file.opset), str(file.nodes), str(file.batch_norms), f"{file.bytes / 1e6:.1f}")
-        seconds = (f"{median(file.cpu_s):.2f}", f"{min(file.cpu_s):.2f}", f"{file.peak_mib:.0f}")
+        peak = f"{file.peak_mib:.0f}" if file.opset == result.opset else ""  # later runs reuse what the first had
+        seconds = (f"{median(file.cpu_s):.2f}", f"{min(file.cpu_s):.2f}", peak)
         table.add_row(file.tool, *counts, *seconds, f"{file.ms:.2f}", f"{file.error:.1e}")
     console.print(table)
     if result.complete:
