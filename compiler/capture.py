@@ -129,7 +129,7 @@ def _fitted(program: ExportedProgram, shapes: tuple[InputSpec, ...]) -> Exported
     if all(s.is_dynamic == w.is_dynamic for s, w in zip(here, wanted, strict=True)):
         return program
     arguments = tuple(example_of(s, seed=0, position=k) for k, s in enumerate(wanted))
-    args, kwargs = pytree.tree_unflatten(arguments, program.call_spec.in_spec)  # type: ignore[arg-type]
+    args, kwargs = pytree.tree_unflatten(arguments, program.call_spec.in_spec)
     return _export(program.module(), args, kwargs, None)
 
 

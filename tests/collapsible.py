@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from kit import randomised
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from kit import randomised
 
 
 class Branches(nn.Module):
@@ -83,16 +84,15 @@ MERGE: dict[str, Case] = {
         (2, 4, 7, 7),
         ONE,
     ),
-    "acb": (lambda: Branches(c_bn(4, 4, 3, 1), c_bn(4, 4, (1, 3), (0, 1)), c_bn(4, 4, (3, 1), (1, 0))), (2, 4, 7, 7), ONE),
+    "acb": (
+        lambda: Branches(c_bn(4, 4, 3, 1), c_bn(4, 4, (1, 3), (0, 1)), c_bn(4, 4, (3, 1), (1, 0))),
+        (2, 4, 7, 7),
+        ONE,
+    ),
     "mobileone": (
         lambda: Branches(*(c_bn(4, 4, 3, 1, groups=4) for _ in range(4)), c_bn(4, 4, 1, groups=4), bn(4)),
         (2, 4, 7, 7),
         ONE,
-    ),
-    "dbb average": (
-        lambda: Branches(c_bn(4, 4, 3, 1), seq(c_bn(4, 4, 1), nn.AvgPool2d(3, 1, 0), nn.ZeroPad2d(0))),
-        (2, 4, 7, 7),
-        {},
     ),
     "dbb": (
         lambda: Branches(c_bn(4, 4, 3, 1), seq(conv(4, 6, 1, bias=False), c_bn(6, 4, 3, 1)), c_bn(4, 4, 1)),
@@ -125,18 +125,29 @@ MERGE: dict[str, Case] = {
         (1, 2, 5, 5, 5),
         ONE,
     ),
-    "linear layers": (lambda: Branches(nn.Linear(6, 6), nn.Linear(6, 6), nn.Identity()), (3, 6), {"aten.linear.default": 1}),
+    "linear layers": (
+        lambda: Branches(nn.Linear(6, 6), nn.Linear(6, 6), nn.Identity()),
+        (3, 6),
+        {"aten.linear.default": 1},
+    ),
     "nested": (
         lambda: Branches(Branches(conv(4, 4, 3, padding=1), conv(4, 4, 1)), nn.Identity()),
         (2, 4, 7, 7),
         ONE,
     ),
-}  # fmt: skip
-del MERGE["dbb average"]
+}
 
 COLLAPSE: dict[str, Case] = {
-    "padding on the first": (lambda: seq(conv(4, 8, 3, padding=2, dilation=2), conv(8, 4, 1), conv(4, 3, 3)), (2, 4, 9, 9), ONE),
-    "strides and dilations": (lambda: seq(conv(4, 6, 3, stride=2, padding=1), conv(6, 4, 3, dilation=2)), (2, 4, 19, 17), ONE),
+    "padding on the first": (
+        lambda: seq(conv(4, 8, 3, padding=2, dilation=2), conv(8, 4, 1), conv(4, 3, 3)),
+        (2, 4, 9, 9),
+        ONE,
+    ),
+    "strides and dilations": (
+        lambda: seq(conv(4, 6, 3, stride=2, padding=1), conv(6, 4, 3, dilation=2)),
+        (2, 4, 19, 17),
+        ONE,
+    ),
     "biased 1x1 before a padded conv": (
         lambda: seq(conv(4, 6, 1), conv(6, 4, 3, padding=1)),
         (2, 4, 7, 8),
@@ -170,11 +181,15 @@ COLLAPSE: dict[str, Case] = {
         (2, 4, 6, 6),
         ONE,
     ),
-    "linear, linear": (lambda: seq(nn.Linear(6, 12), nn.Identity(), nn.Linear(12, 5)), (3, 6), {"aten.linear.default": 1}),
+    "linear, linear": (
+        lambda: seq(nn.Linear(6, 12), nn.Identity(), nn.Linear(12, 5)),
+        (3, 6),
+        {"aten.linear.default": 1},
+    ),
     "linear on sequences": (lambda: seq(nn.Linear(6, 12), nn.Linear(12, 5)), (3, 4, 6), {"aten.linear.default": 1}),
     "one dimension": (lambda: seq(nn.Conv1d(4, 8, 3, padding=1), nn.Conv1d(8, 4, 3)), (2, 4, 11), ONE),
     "three dimensions": (lambda: seq(nn.Conv3d(2, 4, 3, padding=1), nn.Conv3d(4, 2, 1)), (1, 2, 5, 5, 5), ONE),
-}  # fmt: skip
+}
 
 APART: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "two padded kernels": (lambda: seq(conv(4, 4, 3, padding=1), conv(4, 4, 3, padding=1)), (2, 4, 7, 7), "border"),

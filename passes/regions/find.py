@@ -137,7 +137,7 @@ def _joined(node: Node) -> tuple[type[Sum] | type[Concat] | None, list[Node]]:
     if g.is_call(node, aten.cat.default) and g.is_floating(node):
         values, dim = list(node.args[0]), (*node.args, 0)[1]  # type: ignore[arg-type]
         if len(values) > 1 and dim == 1 and all(isinstance(v, Node) and not g.is_constant(v) for v in values):
-            return Concat, values  # type: ignore[return-value]
+            return Concat, values
     return None, []
 
 

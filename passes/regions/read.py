@@ -12,7 +12,7 @@ from nascc.passes.affine import Affine
 from nascc.passes.arguments import arguments
 from nascc.passes.errors import PassError
 from nascc.passes.linear import convert, pool, rearrange
-from nascc.passes.linear.operator import Ints, Operator, Refusal
+from nascc.passes.linear.operator import Ints, Refusal
 from nascc.passes.linear.region import Leaf
 from nascc.passes.views import Conv, Linear
 
@@ -174,10 +174,11 @@ def _channel_shuffle(node: Node) -> Read | Refusal | None:
 
 
 def _channel_slice(node: Node) -> Read | Refusal | None:
-    x, dim, *numbers = node.args
-    if dim != 1 or rank_of(node) < 0 or not isinstance(x, Node) or not all(isinstance(k, int) for k in numbers):
+    x, dim, *given = node.args
+    start, end, step = (k if isinstance(k, int) else None for k in given)
+    if dim != 1 or rank_of(node) < 0 or not isinstance(x, Node) or start is None or end is None or step is None:
         return None
-    channels = list(range(int(g.shape(x)[1])))[slice(*numbers)]  # type: ignore[misc]
+    channels = list(range(int(g.shape(x)[1])))[start:end:step]
     return _leaf(node, x, rearrange.select(channels, int(g.shape(x)[1]), rank_of(node)), "select")
 
 

@@ -11,7 +11,7 @@ from nascc.passes import graph as g
 from nascc.passes.edit import Edit, absorb
 from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
 from nascc.passes.linear.operator import Refusal
-from nascc.passes.linear.plan import Join, Plan, Planned, Row, Segment, steps
+from nascc.passes.linear.plan import Plan, Planned, Row, Segment, steps
 from nascc.passes.linear.region import Chain, Concat, Expr, Leaf
 from nascc.passes.regions.find import IDENTITY, Found
 from nascc.passes.views import Conv, Linear
@@ -107,7 +107,14 @@ class PlanWriter:
         if not conv.transposed and any(a != b for b, a in conv.padding):
             sides = [s for pair in reversed(conv.padding) for s in pair]
             x, padding = self.edit.call(aten.constant_pad_nd.default, x, sides, 0.0, like=main), [0] * conv.rank
-        options = (list(conv.stride), padding, list(conv.dilation), conv.transposed, list(conv.output_padding), conv.groups)
+        options = (
+            list(conv.stride),
+            padding,
+            list(conv.dilation),
+            conv.transposed,
+            list(conv.output_padding),
+            conv.groups,
+        )
         return self.edit.call(aten.convolution.default, x, weight, bias, *options, like=main)
 
     def _add_border(self, step: Deployed, main: Node, y: Node) -> Node:
