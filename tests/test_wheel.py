@@ -52,7 +52,7 @@ def test_holds_every_module_and_data_file(wheel: Path, root: Path) -> None:
         f"nascc/{path.relative_to(root).as_posix()}"
         for portion in PORTIONS
         for path in (root / portion).rglob("*")
-        if path.suffix in {".py", ".toml", ".typed"} and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts
     }
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if name.startswith("nascc/")}

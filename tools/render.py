@@ -13,6 +13,9 @@ PHRASES = {
     "EliminateIdentities": ("identity removed", "identities removed"),
     "MergeDuplicates": ("duplicate merged", "duplicates merged"),
     "FoldBatchNorm": ("batch norm or scale folded", "batch norms and scales folded"),
+    "MergeBranches": ("branch group merged", "branch groups merged"),
+    "CollapseLinear": ("linear region collapsed", "linear regions collapsed"),
+    "SubstituteOperators": ("operator substituted", "operators substituted"),
 }
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nascc.passes.linear.gain import gain_of, support_of
+from nascc.passes.linear.threads import pinned
 
 Ints = tuple[int, ...]
 Sizes = tuple[int | None, ...]
@@ -72,7 +73,7 @@ class Operator:
         """Response to a constant input far from the border, [C_out, C_in / groups]; None when it differs by pixel."""
         if self.remembered is not None:
             return self.remembered[0]
-        return gain_of(self.kernel, self.offsets, self.up)
+        return pinned(gain_of)(self.kernel, self.offsets, self.up)
 
     @cached_property
     def support(self) -> Tensor:

@@ -64,6 +64,14 @@ def test_border_tile_serves_every_size() -> None:
         assert float((deployed(x) - run_chain(stages, x)).abs().max()) <= 1e-12
 
 
+def test_no_border_tile_where_a_stride_moves_the_last_row() -> None:
+    op = fold([conv(3, 8, 1), conv(8, 8, 3, s=2, p=1), conv(8, 3, 1)], size=None, repair=Repair.ONES)
+    assert isinstance(op, Operator)
+    assert fixes_for(op, (None, None), (8, 8)) == (ONES_CHANNEL,)
+    refused = deploy(op, BORDER_TILE, (None, None), (8, 8))
+    assert isinstance(refused, Refusal) and "border_tile is not exact here, only ones_channel" in refused.reason
+
+
 def test_pad_first_and_pad_bias_blocks_need_no_fix() -> None:
     weight, bias = random((8, 3, 1, 1), seed=1), random((8,), seed=2)
     expand: Stage = (lambda x: F.conv2d(x, weight, bias), convert.convolution(weight, bias, [1, 1], [0, 0], [1, 1]))

@@ -1,8 +1,12 @@
 """Grouped products, groups taken apart and found again, taps cropped and spaced."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from linear.strategies import Case, channels, common, convolutions, random, relative, transposed
 from nascc.passes.linear import convert
@@ -10,6 +14,7 @@ from nascc.passes.linear.channels import blocks, diagonal_blocks, multiply, regr
 from nascc.passes.linear.convolution import run, to_convolution
 from nascc.passes.linear.embed import with_groups
 from nascc.passes.linear.gain import support_of
+from nascc.passes.linear.operator import Operator
 
 
 @st.composite
@@ -64,6 +69,17 @@ def test_an_operator_comes_back_as_the_convolution_it_was(found: tuple[tuple[int
     assert all(0 <= o < max(s, d) for o, s, d in zip(again.output_padding, again.stride, again.dilation, strict=True))
 
 
+@pytest.mark.parametrize("extent", range(-3, 6))
+def test_a_transposed_convolution_cropped_more_after_than_before(extent: int) -> None:
+    op = Operator(random((1, 1, 2), 1), ((-2, 0),), (2,), (1,), (extent,))
+    x = random((1, 1, 4), seed=2)
+    whole = torch.nn.functional.pad(F.conv_transpose1d(x, op.kernel.flip(2), stride=2, dilation=2), [0, 9])
+    expected = whole[..., : (op.out_size((4,))[0] or 0)]
+    found = to_convolution(op)
+    assert relative(run(found, x), expected) <= 1e-14
+    assert found.output_padding[0] >= 0
+
+
 def test_zero_shells_are_cropped_and_the_dilation_found() -> None:
     weight = torch.zeros(2, 3, 9, 7, dtype=torch.float64)
     weight[:, :, 2:7:2, 3:4] = random((2, 3, 3, 1), seed=1)
@@ -76,3 +92,10 @@ def test_an_outline_has_the_same_shape_and_no_values() -> None:
     outline = with_groups(op.outline(), 1)
     assert outline.kernel.is_meta and outline.kernel.shape == (4, 4, 3, 3)
     assert outline.gain is not None and torch.equal(outline.gain, with_groups(op, 1).gain)
+
+
+def test_what_pads_or_crops_is_not_pointwise() -> None:
+    assert convert.identity(3, 2).is_pointwise
+    assert not convert.constant_pad(3, [(0, -1), (0, 0)]).is_pointwise
+    assert not convert.constant_pad(3, [(1, 0), (0, 0)]).is_pointwise
+    assert not replace(convert.identity(3, 2), ones=random((3, 1, 1), 1)).is_pointwise

@@ -115,6 +115,7 @@ def test_merged_kernels_find_their_spacing_again() -> None:
 
 
 REFUSED_FORKS = {
+    "kernels": ([conv(4, 4, 9, p=1)[1], conv(4, 4, 9, p=1)[1]], "larger than its padded input"),
     "strides": ([conv(4, 4, 3, s=2, p=1)[1], conv(4, 4, 1)[1]], "different strides"),
     "sizes": ([conv(4, 4, 3)[1], conv(4, 4, 1)[1]], "different sizes"),
     "channels": ([conv(4, 4, 1)[1], conv(4, 6, 1)[1]], "different channels"),
@@ -126,7 +127,7 @@ REFUSED_FORKS = {
 @pytest.mark.parametrize("name", REFUSED_FORKS)
 def test_refused_fork(name: str) -> None:
     ops, reason = REFUSED_FORKS[name]
-    found = add(ops)
+    found = add(ops, (6, 9))
     assert isinstance(found, Refusal)
     assert reason in found.reason
 

@@ -9,6 +9,8 @@ from nascc.passes.linear import convert, pool, rearrange
 from nascc.passes.linear.cost import flops, roofline
 from nascc.passes.linear.deploy import Deployed
 from nascc.passes.linear.description import LinearOp
+from nascc.passes.linear.forms import Form, Shape, build
+from nascc.passes.linear.fuse import Fuser
 from nascc.passes.linear.operator import Operator, Refusal
 from nascc.passes.linear.plan import Join, Mode, Plan, steps
 from nascc.passes.linear.planner import plan
@@ -152,6 +154,21 @@ def test_concats_merge_neighbours_into_one_wider_convolution() -> None:
     assert forms(found) == [("a", "b"), ("c",)]
     found = plan(Region(Concat((conv("a", 8, 4), conv("b", 8, 6), conv("c", 8, 6, 3))), SITE), flops, Mode.ALWAYS)
     assert forms(found) == [("a", "b", "c")]
+
+
+def test_a_concat_is_counted_against_the_branches_it_joins() -> None:
+    def dear(ops: tuple[LinearOp, ...]) -> float:
+        return flops(ops) + 1e9 * sum(op.kind == "concat" for op in ops)
+
+    parts = Concat((conv("a", 8, 4), conv("b", 8, 6, 3)))
+    assert forms(plan(Region(parts, SITE), flops)) == [("a",), ("b",)]
+    assert forms(plan(Region(parts, SITE), dear)) == [("a", "b")]
+
+
+def test_nothing_moves_behind_a_shuffle() -> None:
+    row = (conv("before", 8, 32), Leaf("shuffle", rearrange.pixel_shuffle(8, 2), "pixel_shuffle"))
+    found = build(Fuser(), row, SITE, Form(Shape.AFTER, pivot=1))
+    assert isinstance(found, Refusal) and "only a mean" in found.reason
 
 
 def test_the_tail_follows_the_last_operator_alone() -> None:

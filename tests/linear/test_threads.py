@@ -1,5 +1,7 @@
 """Folds do not depend on how many threads there are, bit for bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,6 +39,19 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
     for other in found[1:]:
         assert torch.equal(other.kernel, found[0].kernel)
         assert other.bias is not None and found[0].bias is not None and torch.equal(other.bias, found[0].bias)
+
+
+def test_long_sums_do_not_follow_the_threads() -> None:
+    long = convert.convolution(random((1, 1, 100_000), 1), None, [1], [0], [1])
+    first, before, found = convert.linear(random((1, 1), 2), random((1,), 3), rank=1), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(compose(replace(long), first))
+    finally:
+        torch.set_num_threads(before)
+    assert isinstance(found[0], Operator) and isinstance(found[1], Operator)
+    assert found[0].bias is not None and found[1].bias is not None and torch.equal(found[0].bias, found[1].bias)
 
 
 def test_threads_come_back_after_a_failure() -> None:

@@ -54,6 +54,9 @@ def fuse(
         str | None, typer.Option(help="Run these passes only, in this order: 'FoldBatchNorm,...'.")
     ] = None,
     skip_pass: Annotated[list[str] | None, typer.Option(help="Leave this pass out. Repeatable.")] = None,
+    collapse: Annotated[
+        str, typer.Option(help="When linear regions become fewer operators: auto (where it pays), always or never.")
+    ] = "auto",
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove the result equal (recorded).")] = True,
     data: Data = None,
     simplify: Annotated[bool, typer.Option("--simplify", help="Run onnxsim on the result, in a worker.")] = False,
@@ -77,6 +80,7 @@ def fuse(
         "output_names": words(output_names),
         "passes": passes,
         "skip": tuple(skip_pass or ()),
+        "collapse": collapse,
         "verify": verify,
         "simplify": simplify,
         "seed": seed,
