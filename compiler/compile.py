@@ -13,6 +13,7 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 
 from nascc.compiler.capture import Captured, capture
+from nascc.compiler.collapse_costs import collapse_cost as load_collapse_cost
 from nascc.compiler.deploy import Deployed, deploy
 from nascc.compiler.entries import pass_entry, sizes
 from nascc.compiler.errors import NotEquivalent, UsageError
@@ -25,10 +26,12 @@ from nascc.compiler.verification import Verification
 from nascc.compiler.verify import verify_module, verify_onnx, verify_pass
 from nascc.passes import PASSES, CollapseLinear, MergeBranches, Pass, PassResult, default_pipeline, demote, parse_pipeline, run_pipeline, without
 from nascc.passes import graph as g
+from nascc.passes.linear.cost import Cost
 from nascc.runtime.profile import OPSETS, Target, ir_version_of, load_target
 from nascc.runtime.runners.base import Array
 
 Say = Callable[[str], None]
+LINEAR = (MergeBranches, CollapseLinear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,7 @@ def compile(
     passes: str | Sequence[Pass] | None = None,
     skip: Sequence[str] = (),
     collapse: str = "auto",
+    collapse_cost: str | Cost = "flops",
     verify: bool = True,
     lower: bool = True,
     simplify: bool = False,
@@ -106,7 +110,8 @@ def compile(
 
     `inputs` are example arguments, or `shapes` describes them (`"x:Nx3x224x224:uint8"`, a letter is a dynamic size).
     `passes` replaces the default pipeline, `skip` names passes to leave out, `collapse` says when regions of linear
-    operators become fewer ones: auto (where it pays), always, never. With `verify` the graph is compared with
+    operators become fewer ones: auto (where it pays), always, never; `collapse_cost` is what pays: "flops", "measured" (timed in onnxruntime on this
+    host), or a function of descriptions. With `verify` the graph is compared with
     the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs and
     on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
 
@@ -114,7 +119,7 @@ def compile(
     """
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
-    pipeline = _pipeline(passes, skip, collapse)
+    pipeline = _pipeline(passes, skip, collapse, load_collapse_cost(collapse_cost))
     steps = _Steps(progress)
     report = new_report("compile", seed=seed)
     report.target = _target_entry(profile, opset)
@@ -184,14 +189,16 @@ def _rewrite(
     return tuple(entries)
 
 
-def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str) -> tuple[Pass, ...]:
+def _pipeline(
+    passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost
+) -> tuple[Pass, ...]:
+    """The passes to run; passes that come as objects keep the cost and the mode they have."""
     if passes is None:
-        chosen = tuple(
-            replace(p, mode=collapse) if isinstance(p, (MergeBranches, CollapseLinear)) else p
-            for p in default_pipeline(PASSES)
-        )
+        chosen = tuple(replace(p, mode=collapse) if isinstance(p, LINEAR) else p for p in default_pipeline(PASSES))
     else:
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
+    if passes is None or isinstance(passes, str):
+        chosen = tuple(replace(p, cost=cost) if isinstance(p, LINEAR) else p for p in chosen)
     return without(chosen, skip, PASSES)
 
 

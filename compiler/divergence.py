@@ -56,7 +56,7 @@ def first_divergence(
     """The first node, in topological order, whose deployed value is farther from float64 than rounding explains.
 
     `deployed` holds ONNX values by name, `names` maps nodes to them as far as that is known; any other node is looked
-    for among all values of its shape. A node that is not found is no divergence where something it feeds is found.
+    for among all values of its shape, and is no divergence where something it feeds is found: it was fused away.
     """
     matches: dict[Node, _Match] = {}
     errors: dict[Node, float] = {}
@@ -67,7 +67,7 @@ def first_divergence(
         errors[node] = match.error if match else _before(node, errors)
         if match is not None:
             matches[node] = match
-    found = _found(gm, matches)
+    found = _found(gm, matches, {node for node in matches if names.get(node.name) in deployed})
     for node, match in matches.items():
         if node not in found:
             return _divergence(node, match.value, _before(node, errors), match.error)
@@ -82,11 +82,11 @@ def _divergence(node: Node, value: str, before: float, after: float) -> Divergen
     return Divergence(node.name, node.meta.get("module", ""), value, before, after)
 
 
-def _found(gm: fx.GraphModule, matches: Mapping[Node, _Match]) -> set[Node]:
-    """The nodes whose deployed value agrees, or that feed one whose value does."""
+def _found(gm: fx.GraphModule, matches: Mapping[Node, _Match], known: set[Node]) -> set[Node]:
+    """The nodes whose deployed value agrees; or, where it is not known, that feed one whose value does."""
     found: set[Node] = set()
     for node in reversed(gm.graph.nodes):
-        if matches.get(node) or any(user in found for user in node.users):
+        if matches.get(node) or (node not in known and any(user in found for user in node.users)):
             found.add(node)
     return found
 

@@ -115,10 +115,10 @@ def _finished(draft: Draft, op: LinearOp, *results: str) -> ModelProto:
 
 def _conv(draft: Draft, op: LinearOp, x: str) -> str:
     weight = draft.weights(op.c_out, op.c_in // op.groups, *op.kernel)
-    return draft.call("Conv", *_cropped(draft, op, x, weight), **_geometry(op), group=op.groups)
+    return draft.call("Conv", *_operands(draft, op, x, weight), **_geometry(op), group=op.groups)
 
 
-def _cropped(draft: Draft, op: LinearOp, x: str, weight: str) -> list[str]:
+def _operands(draft: Draft, op: LinearOp, x: str, weight: str) -> list[str]:
     return [x, weight, draft.weights(op.c_out)] if op.bias else [x, weight]
 
 
@@ -134,11 +134,13 @@ def _conv_transposed(draft: Draft, op: LinearOp, x: str) -> str:
     full = [(n - 1) * s + d * (k - 1) + 1 - out for n, k, s, _, d, out in dims]
     more = [max(0, before + after - cut) for before, after, cut in zip(*sides, full, strict=True)]
     options = _geometry(op) | {"output_padding": more}
-    return draft.call("ConvTranspose", *_cropped(draft, op, x, weight), **options, group=op.groups)
+    return draft.call("ConvTranspose", *_operands(draft, op, x, weight), **options, group=op.groups)
 
 
 def _linear(draft: Draft, op: LinearOp, x: str) -> str:
-    return draft.call("Gemm", *_cropped(draft, op, x, draft.weights(op.c_out, op.c_in)), transB=1)
+    if op.kernel:
+        return _conv(draft, op, x)
+    return draft.call("Gemm", *_operands(draft, op, x, draft.weights(op.c_out, op.c_in)), transB=1)
 
 
 def _along_channels(draft: Draft, op: LinearOp) -> str:

@@ -31,6 +31,24 @@ class UnknownTarget(RuntimeTargetError):
     exit_code = 2
 
 
+class UnknownPowerMode(RuntimeTargetError):
+    """The target has no power mode of this name, or none at all."""
+
+    exit_code = 2
+
+
+class NotCalibrated(RuntimeTargetError):
+    """The target has no latency coefficients, so nothing can be estimated for it."""
+
+    exit_code = 2
+
+
+class WrongMeasurements(RuntimeTargetError):
+    """A table of measurements has wrong units, missing models or no usable rows."""
+
+    exit_code = 2
+
+
 class RunnerFailed(RuntimeTargetError):
     """A backend could not run the graph it was given."""
 

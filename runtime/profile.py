@@ -7,9 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from nascc.runtime.errors import RuntimeTargetError, UnknownTarget
+from nascc.runtime.latency_table import LatencyTable
+from nascc.runtime.silicon import Silicon
+from nascc.runtime.table import Precision, Table
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,15 +21,9 @@ else:
 
 _IR_OF_OPSET = {11: 6, 12: 7, 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
 OPSETS = tuple(_IR_OF_OPSET)
-Precision = Literal["fp32", "fp16", "int8"]
-Positive = Annotated[float, Field(gt=0)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Software(_Table):
+class Software(Table):
     """What runs on the device: `opset` is the newest that it imports, `lacks` the ONNX operators it has not."""
 
     runtime: Literal["tensorrt", "onnxruntime"]
@@ -46,35 +43,21 @@ class Software(_Table):
         return self
 
 
-class Silicon(_Table):
-    """The GPU: clock in MHz of each power mode, memory bandwidth in GB/s, dense peak rates in GFLOPS."""
-
-    architecture: str
-    compute_capability: Annotated[str, Field(pattern=r"^\d+\.\d$")]
-    sm_count: Annotated[int, Field(gt=0)]
-    cuda_cores: Annotated[int, Field(gt=0)]
-    tensor_cores: Annotated[int, Field(ge=0)] = 0
-    memory_gb: Positive
-    bandwidth_gb_per_s: Positive
-    fp32_gflops: Positive
-    fp16_gflops: Positive
-    clock_mhz: Annotated[dict[str, Positive], Field(min_length=1)]
-    default_mode: str
-
-    @model_validator(mode="after")
-    def _mode_exists(self) -> "Silicon":
-        if self.default_mode not in self.clock_mhz:
-            raise ValueError(f"default_mode must be one of {sorted(self.clock_mhz)}, got '{self.default_mode}'")
-        return self
-
-
-class Target(_Table):
+class Target(Table):
     """A place where a compiled network runs."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     title: str
     software: Software
     silicon: Silicon | None = None
+    latency: LatencyTable | None = None
+
+    @model_validator(mode="after")
+    def _calibrated_mode_exists(self) -> "Target":
+        mode = self.latency.power_mode if self.latency is not None else None
+        if mode is not None and (self.silicon is None or mode not in self.silicon.clock_mhz):
+            raise ValueError(f"latency.power_mode must be a mode of silicon.clock_mhz, got '{mode}'")
+        return self
 
     @property
     def opset(self) -> int:
@@ -133,6 +116,15 @@ def load_target(name_or_path: str | Path) -> Target:
             f"target must be one of the profiles or a path to a .toml file, got '{name}'; {_near(name)}"
         )
     return _parsed((resources.files("nascc.runtime.targets") / f"{name}.toml").read_text("utf-8"), name)
+
+
+def profile_text(name_or_path: str | Path) -> str:
+    """The TOML of a profile, by name or path; it is checked first. Raises UnknownTarget."""
+    load_target(name_or_path)
+    name = str(name_or_path)
+    if name.endswith(".toml"):
+        return _text_of(Path(name))
+    return (resources.files("nascc.runtime.targets") / f"{name}.toml").read_text("utf-8")
 
 
 def _text_of(path: Path) -> str:

@@ -138,6 +138,31 @@ def test_a_sound_capture_is_accepted() -> None:
         check_capture(reference, bounds_of(reference))
 
 
+def slightly_cancelling(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Loses two or three digits: float32 is off by more than the floor, by far less than the limit."""
+    offset = x.sum(1, keepdim=True) * 1500
+    return (layer(x) + offset) - offset  # type: ignore[no-any-return]
+
+
+def test_an_original_that_was_lucky_does_not_make_rounding_an_error() -> None:
+    network = captured(Function(slightly_cancelling), "x:4x16")
+
+    def lucky(x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(y.float() for y in network.gm(x.double()))
+
+    other = with_original(network, lucky)
+    found = verify_onnx(other, lowered(network))
+    assert found, found.reason
+    assert found.own_max_rel is not None and found.own_max_rel < 1e-6 and found.max_rel > FLOORS["float32"]
+    assert found.outputs[0].tolerance < LIMIT
+    assert not verify_onnx(other, nudged(lowered(network), "layer.bias", add_to_first(0.1)))
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("float32", 2.0**-24), ("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
+def test_floors_leave_room_for_rounding_and_stay_below_the_limit(dtype: str, unit: float) -> None:
+    assert min(8 * unit, LIMIT) <= FLOORS[dtype] <= LIMIT
+
+
 def test_half_precision_has_its_own_floor() -> None:
     model = Function(lambda layer, x: torch.relu(layer(x))).half()
     network = captured(model, "x:2x16:float16")

@@ -11,7 +11,7 @@ from nascc.passes.base import Decision, Rewrite
 from nascc.passes.edit import absorb
 from nascc.passes.errors import PipelineError
 from nascc.passes.linear.cost import Cost
-from nascc.passes.linear.decision import Join, Mode, Plan, Planned, Row, Segment
+from nascc.passes.linear.plan import Join, Mode, Plan, Planned, Row, Segment
 from nascc.passes.linear.planner import plan
 from nascc.passes.regions.find import IDENTITY, Found
 from nascc.passes.regions.write import PlanWriter

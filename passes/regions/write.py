@@ -9,9 +9,9 @@ from torch.fx import Node
 
 from nascc.passes import graph as g
 from nascc.passes.edit import Edit, absorb
-from nascc.passes.linear.deployment import ONES_CHANNEL, Deployed
+from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
 from nascc.passes.linear.operator import Refusal
-from nascc.passes.linear.decision import Plan, Planned, Row, Segment, steps
+from nascc.passes.linear.plan import Plan, Planned, Row, Segment, steps
 from nascc.passes.linear.region import Chain, Concat, Expr, Leaf
 from nascc.passes.regions.find import IDENTITY, Found
 from nascc.passes.views import Conv, Linear

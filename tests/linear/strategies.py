@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from nascc.passes.linear import convert, deploy, pool, rearrange
+from nascc.passes.linear import convert, pool, rearrange
+from nascc.passes.linear.deploy import deploy, fixes_for
 from nascc.passes.linear.operator import Operator, Refusal
 
 Draw = st.DrawFn
@@ -37,8 +38,8 @@ def errors(op: Operator, x: Tensor, expected: Tensor) -> dict[str, float]:
     """Relative error of every legal way to deploy `op`, for the static size of x."""
     size = tuple(x.shape[2:])
     found = {}
-    for fix in deploy.fixes_for(op, size, size):
-        deployed = deploy.deploy(op, fix, size)
+    for fix in fixes_for(op, size, size):
+        deployed = deploy(op, fix, size)
         assert not isinstance(deployed, Refusal), deployed
         found[fix] = relative(deployed(x), expected)
     return found

@@ -1,5 +1,6 @@
 """`nascc fuse`: a trained model becomes a verified ONNX file."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,21 @@ from nascc.tools.source import Source, numbers, words
 SUFFIXES = (".onnx", ".pt2")
 
 
+class Collapse(str, Enum):
+    """When regions of linear operators become fewer operators."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+class CollapseCost(str, Enum):
+    """What decides where that pays."""
+
+    flops = "flops"
+    measured = "measured"
+
+
 def fuse(
     file: Annotated[
         str | None,
@@ -55,8 +71,19 @@ def fuse(
     ] = None,
     skip_pass: Annotated[list[str] | None, typer.Option(help="Leave this pass out. Repeatable.")] = None,
     collapse: Annotated[
-        str, typer.Option(help="When linear regions become fewer operators: auto (where it pays), always or never.")
-    ] = "auto",
+        Collapse,
+        typer.Option(
+            help="Merge branches and collapse linear chains: where it pays; always, which gives the fewest operators "
+            "but may be slower; or never.",
+        ),
+    ] = Collapse.auto,
+    collapse_cost: Annotated[
+        CollapseCost,
+        typer.Option(
+            help="What pays: fewer operations, the same answer everywhere; or less time measured in onnxruntime here, "
+            "which knows this processor but takes longer and may vary.",
+        ),
+    ] = CollapseCost.flops,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove the result equal (recorded).")] = True,
     data: Data = None,
     simplify: Annotated[bool, typer.Option("--simplify", help="Run onnxsim on the result, in a worker.")] = False,
@@ -80,7 +107,8 @@ def fuse(
         "output_names": words(output_names),
         "passes": passes,
         "skip": tuple(skip_pass or ()),
-        "collapse": collapse,
+        "collapse": collapse.value,
+        "collapse_cost": collapse_cost.value,
         "verify": verify,
         "simplify": simplify,
         "seed": seed,
