@@ -110,10 +110,10 @@ def compile(
 
     `inputs` are example arguments, or `shapes` describes them (`"x:Nx3x224x224:uint8"`, a letter is a dynamic size).
     `passes` replaces the default pipeline, `skip` names passes to leave out, `collapse` says when regions of linear
-    operators become fewer ones: auto (where it pays), always, never; `collapse_cost` is what pays: "flops", "measured" (timed in onnxruntime on this
-    host), or a function of descriptions. With `verify` the graph is compared with
-    the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs and
-    on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
+    operators become fewer ones: auto (where it pays), always, never. `collapse_cost` tells what pays: "flops",
+    "measured" (timed in onnxruntime on this host), or a function of descriptions. With `verify` the graph is compared
+    with the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs
+    and on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
 
     Raises UsageError, CaptureFailed, UnsupportedByTarget, NotEquivalent, and PassError or RuntimeTargetError.
     """

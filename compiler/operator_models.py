@@ -1,16 +1,16 @@
 """One linear operator as an ONNX model of its own, between neighbours as it has them in a network."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from nascc.passes.linear.description import LinearOp
 
 OPSET, IR_VERSION = 20, 9
-INPUT, OTHER, OUTPUT = "x", "other", "y"
+INPUT, OTHER, TAIL, OUTPUT = "x", "other", "tail", "y"
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]
 
@@ -44,16 +44,16 @@ class Draft:
 def operator_model(op: LinearOp) -> ModelProto:
     """x [N, C_in, *size] -> y: the operator with its tail. Computes in float32, whatever the operator's dtype.
 
-    An image comes from a depthwise 1x1 convolution and goes into a global average, so that the operator meets the
-    memory layout it meets inside a network; `neighbours_model` has everything but the operator.
+    An image comes from a depthwise 1x1 convolution and goes into a max pool that looks at one pixel, so that the
+    operator meets the memory layout it meets inside a network; `neighbours_model` has everything but the operator.
     """
     draft = Draft()
-    value = _producer(draft, op, INPUT)
-    value = BUILDERS[op.kind](draft, op, value)
+    values = {name: _producer(draft, name, shape) for name, shape in _inputs(op).items()}
+    beside = values.pop(TAIL, "")
+    value = BUILDERS[op.kind](draft, op, *values.values())
     for tail in op.tail:
-        other = _producer(draft, replace(op, c_in=op.c_out), OTHER) if tail == "add" else ""
-        value = draft.call("Add", value, other) if tail == "add" else _activation(draft, tail, value)
-    return _finished(draft, op, _consumer(draft, op, value))
+        value = draft.call("Add", value, beside) if tail == "add" else _activation(draft, tail, value)
+    return _finished(draft, op, {value: (op.batch, op.c_out, *op.out_size)})
 
 
 def neighbours_model(op: LinearOp) -> ModelProto | None:
@@ -61,12 +61,7 @@ def neighbours_model(op: LinearOp) -> ModelProto | None:
     if not _is_image(op):
         return None
     draft = Draft()
-    value = _producer(draft, op, INPUT)
-    if "add" in op.tail:
-        behind = replace(op, c_in=op.c_out)
-        other = _consumer(draft, behind, _producer(draft, behind, OTHER))
-        return _finished(draft, op, _consumer(draft, op, value), other)
-    return _finished(draft, op, _consumer(draft, op, value))
+    return _finished(draft, op, {_producer(draft, name, shape): shape for name, shape in _inputs(op).items()})
 
 
 def example(op: LinearOp) -> dict[str, Array]:
@@ -77,37 +72,41 @@ def example(op: LinearOp) -> dict[str, Array]:
 
 def _inputs(op: LinearOp) -> dict[str, Shape]:
     shapes = {INPUT: (op.batch, op.c_in, *op.size)}
-    return shapes | {OTHER: (op.batch, op.c_out, *op.out_size)} if "add" in op.tail else shapes
+    if op.kind == "add":
+        shapes[OTHER] = shapes[INPUT]
+    if op.kind == "concat" and op.c_out > 1:
+        half = op.c_out // 2
+        shapes = {INPUT: (op.batch, op.c_out - half, *op.size), OTHER: (op.batch, half, *op.size)}
+    return shapes | ({TAIL: (op.batch, op.c_out, *op.out_size)} if "add" in op.tail else {})
 
 
 def _is_image(op: LinearOp) -> bool:
     return len(op.size) == 2 and len(op.out_size) == 2
 
 
-def _producer(draft: Draft, op: LinearOp, name: str) -> str:
-    if not _is_image(op):
+def _producer(draft: Draft, name: str, shape: Shape) -> str:
+    if len(shape) != 4:
         return name
-    return draft.call("Conv", name, draft.weights(op.c_in, 1, 1, 1), kernel_shape=[1, 1], group=op.c_in)
+    return draft.call("Conv", name, draft.weights(shape[1], 1, 1, 1), kernel_shape=[1, 1], group=shape[1])
 
 
-def _consumer(draft: Draft, op: LinearOp, value: str) -> str:
-    return draft.call("GlobalAveragePool", value) if _is_image(op) else value
-
-
-def _finished(draft: Draft, op: LinearOp, *results: str) -> ModelProto:
-    outputs = [OUTPUT, "z"][: len(results)]
-    for result, output in zip(results, outputs, strict=True):
-        draft.nodes.append(helper.make_node("Identity", [result], [output]))
-    open_sizes = op.kind == "add_tile"
-    inputs = [
-        helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, [*shape[:2], *(f"d{k}" if open_sizes else n for k, n in enumerate(shape[2:]))]
-        )
-        for name, shape in _inputs(op).items()
-    ]
-    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
-    graph = helper.make_graph(draft.nodes, "operator", inputs, infos, draft.constants)
+def _finished(draft: Draft, op: LinearOp, results: Mapping[str, Shape]) -> ModelProto:
+    """The model, with what reads its results; sizes that a tile must be expanded to are open."""
+    outputs = []
+    for k, (value, shape) in enumerate(results.items()):
+        images = _is_image(op)
+        last = draft.call("MaxPool", value, kernel_shape=[1, 1], strides=shape[2:]) if images else value
+        draft.nodes.append(helper.make_node("Identity", [last], [f"{OUTPUT}{k}"]))
+        ends = (*shape[:2], 1, 1) if images else shape
+        outputs.append(helper.make_tensor_value_info(f"{OUTPUT}{k}", TensorProto.FLOAT, ends))
+    inputs = [_info(name, shape, is_open=op.kind == "add_tile") for name, shape in _inputs(op).items()]
+    graph = helper.make_graph(draft.nodes, "operator", inputs, outputs, draft.constants)
     return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
+
+
+def _info(name: str, shape: Shape, *, is_open: bool) -> ValueInfoProto:
+    sizes = [f"{name}{k}" if is_open and k > 1 else n for k, n in enumerate(shape)]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
 
 
 # ---- one builder a kind --------------------------------------------------------------------------------------------
@@ -156,9 +155,8 @@ def _subtract(draft: Draft, op: LinearOp, x: str) -> str:
     return draft.call("Sub", x, _along_channels(draft, op))
 
 
-def _add(draft: Draft, op: LinearOp, x: str) -> str:
-    """Two branches, the last of them a convolution that a runtime may fuse the addition into."""
-    return draft.call("Add", x, _producer(draft, op, x))
+def _add(draft: Draft, op: LinearOp, x: str, other: str) -> str:
+    return draft.call("Add", x, other)
 
 
 def _add_map(draft: Draft, op: LinearOp, x: str) -> str:
@@ -189,14 +187,8 @@ def _cat_ones(draft: Draft, op: LinearOp, x: str) -> str:
     return draft.call("Concat", x, draft.constant(np.ones((op.batch, 1, *op.size), np.float32)), axis=1)
 
 
-def _concat(draft: Draft, op: LinearOp, x: str) -> str:
-    """Two halves of the channels one after the other."""
-    half = op.c_out // 2
-    if not half:
-        return draft.call("Identity", x)
-    one, axis = draft.integers(1), draft.integers(1)
-    first = draft.call("Slice", x, draft.integers(0), draft.integers(half), axis, one)
-    return draft.call("Concat", x, first, axis=1)
+def _concat(draft: Draft, op: LinearOp, *halves: str) -> str:
+    return draft.call("Concat", *halves, axis=1)
 
 
 def _pad(draft: Draft, op: LinearOp, x: str) -> str:
@@ -222,7 +214,7 @@ def _flatten(draft: Draft, op: LinearOp, x: str) -> str:
     return draft.call("Flatten", x)
 
 
-BUILDERS: dict[str, Callable[[Draft, LinearOp, str], str]] = {
+BUILDERS: dict[str, Callable[..., str]] = {
     "conv": _conv,
     "conv_transposed": _conv_transposed,
     "linear": _linear,

@@ -139,3 +139,30 @@ def test_folding_is_the_same_bit_for_bit_under_any_number_of_threads() -> None:
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for other in weights[1:] for a, b in zip(weights[0], other, strict=True))
+
+
+class OpenChannels(nn.Module):
+    """Average pools over a number of channels that is left open."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(nn.functional.avg_pool2d(x, 2), 2)
+
+
+def test_an_open_number_of_channels_is_left_alone() -> None:
+    sizes = {1: torch.export.Dim("C")}
+    check_pass(CollapseLinear(mode="always"), OpenChannels(), image((1, 4, 8, 8)), rewrites=0, dynamic=(sizes,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_narrow_models_collapse_in_float64(dtype: torch.dtype) -> None:
+    model = built(lambda: seq(conv(4, 8, 1), conv(8, 4, 3))).to(dtype)
+    gm = ir(model, image((1, 4, 6, 6)).to(dtype))
+    before = outputs(gm, [image((1, 4, 6, 6)).to(dtype)])
+    assert run_pass(CollapseLinear(), gm)
+    assert relative_error(before, outputs(gm, [image((1, 4, 6, 6)).to(dtype)])) <= 1e-10
+    assert all(g.dtype(n) is dtype for n in gm.graph.nodes if n.op == "call_function")
+
+
+def test_kernels_larger_than_the_input_are_exact_or_left_alone() -> None:
+    model = built(lambda: seq(conv(2, 4, 1), conv(4, 2, 7, padding=3), conv(2, 2, 1)))
+    check_pass(CollapseLinear(mode="always"), model, image((1, 2, 3, 2)))

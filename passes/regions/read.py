@@ -35,10 +35,19 @@ def read(node: Node) -> Read | Refusal | None:
     if node.op != "call_function" or not g.is_floating(node):
         return None
     reader = _READERS.get(node.target, _affine)
+    if reader not in (_affine, _linear) and not _has_fixed_channels(node):
+        return None
     try:
         return reader(node)
     except PassError as error:
         return Refusal(str(error))
+
+
+def _has_fixed_channels(node: Node) -> bool:
+    """Do the value and what it is made of have channels on axis 1, in a fixed number?"""
+    values = [node, *(n for n in node.all_input_nodes if not g.is_constant(n))]
+    shapes = [g.shape(n) for n in values if isinstance(n.meta["val"], torch.Tensor)]
+    return all(len(s) > 1 and isinstance(s[1], int) for s in shapes)
 
 
 def is_channels_last(node: Node) -> bool:

@@ -10,9 +10,9 @@ from torch.fx import Node
 from nascc.passes import graph as g
 from nascc.passes.edit import Edit, absorb
 from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
-from nascc.passes.linear.operator import Refusal
-from nascc.passes.linear.plan import Plan, Planned, Row, Segment, steps
-from nascc.passes.linear.region import Chain, Concat, Expr, Leaf
+from nascc.passes.linear.emit import Emitter, emit
+from nascc.passes.linear.plan import Plan, Segment
+from nascc.passes.linear.region import Leaf
 from nascc.passes.regions.find import IDENTITY, Found
 from nascc.passes.views import Conv, Linear
 
@@ -29,35 +29,10 @@ class PlanWriter:
 
     def write(self, plan: Plan) -> Node:
         """The value that takes the place of the region's output."""
-        return self._planned(plan.root, self.found.source)
+        return emit(plan.root, self.found.source, Emitter(self._leaf, self._deployed, self._joined))
 
-    def _planned(self, node: Planned, x: Node) -> Node:
-        if isinstance(node, Segment):
-            return self._segment(node, x)
-        if isinstance(node, Row):
-            for part in node.parts:
-                x = self._planned(part, x)
-            return x
-        return self._joined(node.kind, [self._planned(part, x) for part in node.parts])
-
-    def _segment(self, segment: Segment, x: Node) -> Node:
-        made = None if segment.form is None else steps(segment)
-        if made is None or isinstance(made, Refusal):
-            return self._expression(segment.part, x)
-        for step in made:
-            x = self._expression(step, x) if isinstance(step, Leaf) else self._deployed(step, segment, x)
-        return x
-
-    def _expression(self, part: Expr, x: Node) -> Node:
-        """The original calls of an expression, on another input."""
-        if isinstance(part, Leaf):
-            return x if part.name == IDENTITY else self._again(self.found.nodes[part.name], x)
-        if isinstance(part, Chain):
-            for inner in part.parts:
-                x = self._expression(inner, x)
-            return x
-        kind = "concat" if isinstance(part, Concat) else "sum"
-        return self._joined(kind, [self._expression(inner, x) for inner in part.parts])
+    def _leaf(self, leaf: Leaf, x: Node) -> Node:
+        return x if leaf.name == IDENTITY else self._again(self.found.nodes[leaf.name], x)
 
     def _again(self, node: Node, x: Node) -> Node:
         """The same call on another value, which may have other channels."""
@@ -77,7 +52,7 @@ class PlanWriter:
 
     # ---- new convolutions --------------------------------------------------------------------------------------
 
-    def _deployed(self, step: Deployed, segment: Segment, x: Node) -> Node:
+    def _deployed(self, step: Deployed, x: Node, segment: Segment) -> Node:
         members = [self.found.nodes[name] for name in segment.members if name != IDENTITY]
         main = next((n for n in members if Conv.of(n) or Linear.of(n)), members[0])
         if step.subtract is not None:
