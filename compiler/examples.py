@@ -38,24 +38,37 @@ def examples_of(
 
     `inputs` win over tensors made from `shapes`; the open sizes of `shapes` apply to both, in order.
     """
-    dims: dict[str, Any] = {d: Dim(d) for s in shapes for d in s.dims if isinstance(d, str)}
+    is_dynamic = any(s.is_dynamic for s in shapes)
     if inputs is not None:
         args = inputs if isinstance(inputs, tuple) else (inputs,)
-        if not dims:
+        if not is_dynamic:
             return args, {}, None
         if len(shapes) != len(args):
             raise UsageError(f"shapes must be given for all {len(args)} inputs, found {len(shapes)}")
-        return args, {}, tuple(_open(s, dims) for s in shapes)
+        return args, {}, _by_parameter(model, tuple(open_sizes(s) for s in shapes))
     tensors = {s.name: example_of(s, seed=seed, position=k) for k, s in enumerate(shapes)}
-    dynamic = {s.name: _open(s, dims) for s in shapes}
+    dynamic = {s.name: open_sizes(s) for s in shapes}
     keywords = _keywords(model, list(tensors))
     if keywords:
-        return (), {n: tensors[n] for n in keywords}, {n: dynamic[n] for n in keywords} if dims else None
-    return tuple(tensors.values()), {}, tuple(dynamic.values()) if dims else None
+        return (), {n: tensors[n] for n in keywords}, {n: dynamic[n] for n in keywords} if is_dynamic else None
+    return tuple(tensors.values()), {}, _by_parameter(model, tuple(dynamic.values())) if is_dynamic else None
 
 
-def _open(spec: InputSpec, dims: dict[str, Any]) -> dict[int, Any]:
-    return {k: dims[d] for k, d in enumerate(spec.dims) if isinstance(d, str)}
+def open_sizes(spec: InputSpec) -> dict[int, Any]:
+    """The dimensions that torch.export is to leave open; it finds their legal range itself."""
+    return {k: Dim.DYNAMIC for k, d in enumerate(spec.dims) if isinstance(d, str)}
+
+
+def _by_parameter(model: nn.Module, dynamic: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One entry for each parameter of forward: what `*args` takes stands in a tuple of its own."""
+    try:
+        parameters = list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return dynamic
+    for k, parameter in enumerate(parameters):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return (*dynamic[:k], dynamic[k:])
+    return dynamic
 
 
 def _keywords(model: nn.Module, names: list[str]) -> list[str]:

@@ -29,13 +29,13 @@ class MeasuredCost:
 
     threads: int = 1
     rounds: int = 16
-    load: Callable[[ModelProto, dict[str, Array], int], Run] = field(default=lambda *args: session_run(*args))
+    load: Callable[[ModelProto, dict[str, Array], int], Run] = field(default_factory=lambda: session_run)
     clock: Callable[[], float] = time.perf_counter
     known_ms: dict[LinearOp, float] = field(default_factory=dict)
     _anchor: tuple[Run, float] | None = None
 
     def __call__(self, ops: tuple[LinearOp, ...]) -> float:
-        return sum(self.milliseconds(op) for op in _as_they_run(ops))
+        return float(sum(self.milliseconds(op) for op in _as_they_run(ops)))
 
     def milliseconds(self, op: LinearOp) -> float:
         """Of one operator: measured the first time it is asked for, remembered from then on."""
@@ -60,8 +60,8 @@ class MeasuredCost:
 
 def _as_they_run(ops: tuple[LinearOp, ...]) -> tuple[LinearOp, ...]:
     """The operators with nothing counted twice: an addition that follows as an operator is no tail."""
-    after = [*(op.kind for op in ops[1:]), ""]
-    return tuple(replace(op, tail=()) if kind in BORDERS else op for op, kind in zip(ops, after, strict=True))
+    after = (*(op.kind for op in ops[1:]), "")
+    return tuple(replace(op, tail=()) if kind in BORDERS else op for op, kind in zip(ops, after, strict=False))
 
 
 def least_seconds(runs: Sequence[Run], rounds: int, clock: Callable[[], float]) -> list[float]:
@@ -84,7 +84,5 @@ def session_run(model: ModelProto, feed: dict[str, Array], threads: int) -> Run:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, feed) and None

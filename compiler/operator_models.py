@@ -48,7 +48,8 @@ def operator_model(op: LinearOp) -> ModelProto:
     operator meets the memory layout it meets inside a network; `neighbours_model` has everything but the operator.
     """
     draft = Draft()
-    values = {name: _producer(draft, name, shape) for name, shape in _inputs(op).items()}
+    inputs = _inputs(op)
+    values = {n: _producer(draft, n, shape) if _has_neighbours(op) else n for n, shape in inputs.items()}
     beside = values.pop(TAIL, "")
     value = BUILDERS[op.kind](draft, op, *values.values())
     for tail in op.tail:
@@ -58,7 +59,7 @@ def operator_model(op: LinearOp) -> ModelProto:
 
 def neighbours_model(op: LinearOp) -> ModelProto | None:
     """What surrounds the operator in `operator_model`, alone: the same inputs; None where nothing does."""
-    if not _is_image(op):
+    if not _has_neighbours(op):
         return None
     draft = Draft()
     return _finished(draft, op, {_producer(draft, name, shape): shape for name, shape in _inputs(op).items()})
@@ -80,31 +81,28 @@ def _inputs(op: LinearOp) -> dict[str, Shape]:
     return shapes | ({TAIL: (op.batch, op.c_out, *op.out_size)} if "add" in op.tail else {})
 
 
-def _is_image(op: LinearOp) -> bool:
-    return len(op.size) == 2 and len(op.out_size) == 2
+def _has_neighbours(op: LinearOp) -> bool:
+    """Only images have a layout of their own; a pad stands alone, for a runtime would fold it into a max pool."""
+    return len(op.size) == 2 and len(op.out_size) == 2 and op.kind != "pad"
 
 
 def _producer(draft: Draft, name: str, shape: Shape) -> str:
-    if len(shape) != 4:
-        return name
     return draft.call("Conv", name, draft.weights(shape[1], 1, 1, 1), kernel_shape=[1, 1], group=shape[1])
 
 
 def _finished(draft: Draft, op: LinearOp, results: Mapping[str, Shape]) -> ModelProto:
     """The model, with what reads its results; sizes that a tile must be expanded to are open."""
-    outputs = []
+    outputs, read = [], _has_neighbours(op)
     for k, (value, shape) in enumerate(results.items()):
-        images = _is_image(op)
-        last = draft.call("MaxPool", value, kernel_shape=[1, 1], strides=shape[2:]) if images else value
+        last = draft.call("MaxPool", value, kernel_shape=[1, 1], strides=shape[2:]) if read else value
         draft.nodes.append(helper.make_node("Identity", [last], [f"{OUTPUT}{k}"]))
-        ends = (*shape[:2], 1, 1) if images else shape
-        outputs.append(helper.make_tensor_value_info(f"{OUTPUT}{k}", TensorProto.FLOAT, ends))
+        outputs.append(_info(f"{OUTPUT}{k}", (*shape[:2], 1, 1) if read else shape))
     inputs = [_info(name, shape, is_open=op.kind == "add_tile") for name, shape in _inputs(op).items()]
     graph = helper.make_graph(draft.nodes, "operator", inputs, outputs, draft.constants)
     return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
 
 
-def _info(name: str, shape: Shape, *, is_open: bool) -> ValueInfoProto:
+def _info(name: str, shape: Shape, *, is_open: bool = False) -> ValueInfoProto:
     sizes = [f"{name}{k}" if is_open and k > 1 else n for k, n in enumerate(shape)]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
 

@@ -42,12 +42,27 @@ class RoundingInterpreter(fx.Interpreter):
         return torch.where(rounded == value, value, noisy.to(dtype).to(value.dtype))
 
 
-def noisy_outputs(gm: fx.GraphModule, inputs: Sequence[Array], trials: int) -> list[tuple[Array, ...]]:
-    """The outputs of a graph, as float64, under rounding and noise of a few units in the last place."""
+def noisy_outputs(
+    gm: fx.GraphModule, inputs: Sequence[Array], trials: int, *, jitter: float = 0.0
+) -> list[tuple[Array, ...]]:
+    """The outputs of a graph, as float64, under rounding and noise of a few units in the last place.
+
+    `jitter` is the size of the noise that floating-point inputs get as well.
+    """
     tensors = [promoted(array) for array in inputs]
+    random = torch.Generator().manual_seed(trials)
     with torch.no_grad():
-        runs = [RoundingInterpreter(gm, ulps=NOISE_ULPS, seed=k).run(*tensors) for k in range(trials)]
+        runs = [
+            RoundingInterpreter(gm, ulps=NOISE_ULPS, seed=k).run(*(_jittered(t, jitter, random) for t in tensors))
+            for k in range(trials)
+        ]
     return [tuple(to_array(value) for value in outputs) for outputs in runs]
+
+
+def _jittered(value: Tensor, size: float, random: torch.Generator) -> Tensor:
+    if not size or not value.is_floating_point():
+        return value
+    return value + size * torch.randn(value.shape, generator=random, dtype=value.dtype)
 
 
 def promoted(array: Array) -> Tensor:

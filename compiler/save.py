@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from nascc.compiler.errors import UsageError
+from nascc.compiler.examples import open_sizes
 from nascc.compiler.lowering.save import write_onnx
 from nascc.compiler.output import atomically
 from nascc.compiler.provenance import output_file
@@ -41,14 +42,10 @@ def exported(compiled: "Compiled") -> ExportedProgram:
     tensors: Any = iter(captured.example)
     flat = [next(tensors) if slot is not None else None for slot in signature.input_slots]
     args, kwargs = pytree.tree_unflatten(flat, signature.in_spec)
-    dims = {d: Dim(d) for s in captured.input_specs for d in s.dims if isinstance(d, str)}
-    if not dims:
+    if not any(s.is_dynamic for s in captured.input_specs):
         return torch.export.export(compiled.module, args, kwargs, strict=False)
-    specs: Any = iter(captured.input_specs)
-    open_sizes = [
-        {k: dims[d] for k, d in enumerate(next(specs).dims) if isinstance(d, str)} if slot is not None else None
-        for slot in signature.input_slots
-    ]
-    dynamic = pytree.tree_unflatten(open_sizes, signature.in_spec)
+    specs = iter(captured.input_specs)
+    sizes = [open_sizes(next(specs)) if slot is not None else None for slot in signature.input_slots]
+    dynamic = pytree.tree_unflatten(sizes, signature.in_spec)
     shapes = (dynamic[0], dynamic[1]) if kwargs else dynamic[0]
     return torch.export.export(compiled.module, args, kwargs, dynamic_shapes=shapes, strict=False)

@@ -48,13 +48,20 @@ class Estimate:
         return f"estimated {self.ms:.3g} ms, {self.precision}{mode} ({self.calibration})"
 
 
+def usual_precision(target: Target) -> Precision:
+    """The precision the target is calibrated in; else fp16 where it has that, else its first one."""
+    if target.latency is not None:
+        return target.latency.precision
+    return "fp16" if "fp16" in target.precisions else target.precisions[0]
+
+
 def setting_of(target: Target, power_mode: str | None = None, precision: Precision | None = None) -> Setting:
     """How `target` runs in a power mode and precision; the default mode, and the calibrated precision, for None.
 
     Raises UnknownPowerMode.
     """
     table, silicon = target.latency, target.silicon
-    wanted = precision or (table.precision if table is not None else target.precisions[-1])
+    wanted = precision or usual_precision(target)
     if silicon is None:
         if power_mode is not None:
             raise UnknownPowerMode(f"target '{target.name}' has no power modes, got '{power_mode}'; leave it out")

@@ -7,7 +7,7 @@ from nascc.runtime.calibration import Fit, Measurement, Prior, fit, table_of
 from nascc.runtime.errors import WrongMeasurements
 from nascc.runtime.evaluation import Score, fitted, left_out, score
 from nascc.runtime.kernels import Kernel
-from nascc.runtime.latency import Setting, setting_of, uncalibrated_setting
+from nascc.runtime.latency import Setting, setting_of, uncalibrated_setting, usual_precision
 from nascc.runtime.latency_table import LatencyTable
 from nascc.runtime.priors import prior_of
 from nascc.runtime.profile import Target
@@ -57,8 +57,7 @@ def refit(
         raise WrongMeasurements(f"every measured model must be at hand, found none for {', '.join(missing)}")
     if not latencies_ms:
         raise WrongMeasurements("measurements must name at least one model, found none")
-    default = target.latency.precision if target.latency is not None else target.precisions[-1]
-    setting = uncalibrated_setting(target, power_mode, precision or default)
+    setting = uncalibrated_setting(target, power_mode, precision or usual_precision(target))
     measured = [Measurement(n, kernels[n], ms, setting, source) for n, ms in latencies_ms.items()]
     prior = carried_prior(target, power_mode, setting.precision)
     found = fit(measured, prior)

@@ -36,14 +36,14 @@ class Silicon(Table):
     fp32_gflops: Positive
     fp16_gflops: Positive
     clock_mhz: Annotated[dict[str, Positive], Field(min_length=1)]
-    mode_bandwidth_gb_per_s: dict[str, Positive] = Field(default_factory=dict)
+    mode_bandwidth_gb_per_s: dict[str, Positive] | None = None
     default_mode: str
 
     @model_validator(mode="after")
     def _modes_exist(self) -> "Silicon":
         if self.default_mode not in self.clock_mhz:
             raise ValueError(f"default_mode must be one of {sorted(self.clock_mhz)}, got '{self.default_mode}'")
-        if unknown := sorted(set(self.mode_bandwidth_gb_per_s) - set(self.clock_mhz)):
+        if unknown := sorted(set(self.mode_bandwidth_gb_per_s or ()) - set(self.clock_mhz)):
             raise ValueError(f"mode_bandwidth_gb_per_s must name modes of clock_mhz, got '{unknown[0]}'")
         return self
 
@@ -62,5 +62,5 @@ class Silicon(Table):
         scale = self.clock_mhz[name] / self.clock_mhz[self.default_mode]
         matrix = {"fp32": self.fp32_gflops, "fp16": self.fp16_gflops, "int8": 2 * self.fp16_gflops}[precision]
         cores = self.fp32_gflops * (1 if precision == "fp32" else 2)
-        bandwidth = self.mode_bandwidth_gb_per_s.get(name, self.bandwidth_gb_per_s)
+        bandwidth = (self.mode_bandwidth_gb_per_s or {}).get(name, self.bandwidth_gb_per_s)
         return Rates(matrix * scale, cores * scale, bandwidth, self.clock_mhz[name])

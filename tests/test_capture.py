@@ -149,3 +149,25 @@ def test_what_is_missing_is_told() -> None:
         capture(TwoInputs(), shapes=parse_shapes(["x:1x4"]))
     with pytest.raises(UsageError, match=r"torch.nn.Module"):
         capture("model")  # type: ignore[arg-type]
+
+
+class AnyNumber(nn.Module):
+    """Takes any number of inputs."""
+
+    def forward(self, first: Tensor, *rest: Tensor) -> Tensor:
+        return first + sum(rest)
+
+
+def test_open_sizes_of_any_number_of_inputs() -> None:
+    captured = capture(AnyNumber(), shapes=parse_shapes(["a:Nx3", "b:Nx3", "c:1x3"]))
+    assert [str(s) for s in captured.input_specs] == ["first:Nx3", "rest_0:Nx3", "rest_1:1x3"]
+
+
+def test_a_network_with_strides_leaves_its_sizes_open() -> None:
+    model = randomised(nn.Sequential(*[nn.Conv2d(3, 3, 3, 2, 1) for _ in range(4)], nn.AdaptiveAvgPool2d(1)))
+    captured = capture(model, shapes=parse_shapes(["x:Nx3xHxW"]))
+    assert captured.input_specs[0].dims == ("N", 3, "H", "W")
+    for shape in [(1, 3, 64, 96), (3, 3, 33, 47)]:
+        x = torch.randn(shape)
+        with torch.no_grad():
+            assert torch.allclose(outputs(captured.gm, [x])[0].float(), model(x), atol=1e-5)

@@ -232,3 +232,45 @@ def test_interruption_leaves_nothing(here: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "error: interrupted; nothing was written\n")
     assert not names(here)
+
+
+class Collapsible(nn.Module):
+    """Two chains: collapsing the first saves work, collapsing the second makes more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pays = nn.Sequential(nn.Conv2d(3, 32, 1), nn.Conv2d(32, 8, 1))
+        self.grows = nn.Sequential(nn.Conv2d(8, 1, 1), nn.Conv2d(1, 8, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.grows(self.pays(x).relu())
+
+
+@pytest.mark.parametrize(
+    ("options", "convolutions"),
+    [
+        ([], 3),
+        (["--collapse", "auto", "--collapse-cost", "flops"], 3),
+        (["--collapse", "always"], 2),
+        (["--collapse", "never"], 4),
+        (["--collapse", "always", "--collapse-cost", "measured"], 2),
+    ],
+)
+def test_what_collapses(options: list[str], convolutions: int, here: Path) -> None:
+    model = ["--model", f"{__name__}:Collapsible", "--shapes", "x:1x3x4x4"]
+    assert main(["fuse", *model, "-o", "c.onnx", *options]) == 0
+    kinds = [node.op_type for node in onnx.load(here / "c.onnx").graph.node]
+    assert kinds.count("Conv") == convolutions
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [("--collapse", ("auto", "always", "never")), ("--collapse-cost", ("flops", "measured"))],
+)
+def test_unknown_choice_names_the_known_ones(
+    option: str, choices: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fuse", "zoo:mobilenet_v2", option, "sometimes"]) == 2
+    shown = capsys.readouterr().err
+    assert all(repr(choice) in shown for choice in choices)
+    assert not names(here)

@@ -22,7 +22,9 @@ from nascc.runtime.runners.onnx import OnnxRunner
 
 IMAGE = LinearOp("conv", 4, 6, (8, 8), (8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), bias=True, batch=2)
 SAME = LinearOp("add", 4, 4, (8, 8), (8, 8), batch=2)
-POOL = replace(IMAGE, kind="average_pool", c_out=4, kernel=(2, 2), stride=(2, 2), out_size=(4, 4), padding=((0, 0),) * 2)
+POOL = replace(
+    IMAGE, kind="average_pool", c_out=4, kernel=(2, 2), stride=(2, 2), out_size=(4, 4), padding=((0, 0),) * 2
+)
 
 OPERATORS: dict[str, LinearOp] = {
     "conv": IMAGE,

@@ -14,15 +14,23 @@ SOURCES = (*PORTIONS, "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from a copy of the sources, so that the checkout stays as it is."""
-    copy, built = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheel")
+def sources(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a wheel is built from, so that the checkout stays as it is."""
+    copy = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
-        source = root / name
-        place = shutil.copytree if source.is_dir() else shutil.copy
-        place(source, copy / name)
+        if (source := root / name).is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built with what is installed."""
+    built = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "--wheel-dir", str(built), str(copy)], check=True)
+    subprocess.run([*pip, "--wheel-dir", str(built), str(sources)], check=True)
     (found,) = built.glob("nascc-*.whl")
     return found
 
@@ -47,13 +55,9 @@ def run_installed(installed: Path, folder: Path, *arguments: str) -> subprocess.
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def test_holds_every_module_and_data_file(wheel: Path, root: Path) -> None:
-    wanted = {
-        f"nascc/{path.relative_to(root).as_posix()}"
-        for portion in PORTIONS
-        for path in (root / portion).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+def test_holds_every_module_and_data_file(wheel: Path, sources: Path) -> None:
+    files = [path for portion in PORTIONS for path in (sources / portion).rglob("*") if path.is_file()]
+    wanted = {f"nascc/{path.relative_to(sources).as_posix()}" for path in files}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if name.startswith("nascc/")}
     assert held == wanted

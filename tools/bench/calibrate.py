@@ -64,8 +64,11 @@ def latency_table(found: Calibrated) -> LatencyTable:
     error = found.anchors_left_out[0].mape_percent
     sources = tuple(s for s in WEIGHT if found.of(s))
     number = len(found.measurements)
-    rest = "" if number > 10 else " and priors of its GPU generation"
-    text = f"rests on {number} networks of {' and '.join(sources)}{rest}; +-{error:.0f} % on an anchor left out"
+    rest, expect = ("", "10 to 15 %") if number > 10 else (" and priors of its GPU generation", "10 to 20 %")
+    text = (
+        f"rests on {number} networks of {' and '.join(sources)}{rest}; "
+        f"+-{error:.0f} % on those left out, expect {expect} elsewhere"
+    )
     mode = found.measurements[0].setting.power_mode
     return table_of(
         found.fit, ANCHORS, calibration=text, precision="fp16", power_mode=mode, networks=number,

@@ -51,6 +51,24 @@ def torch_export_onnxslim(module: nn.Module, inputs: Inputs, path: Path, opset: 
     onnx.save(onnxslim.slim(exported(module, inputs, opset)), path)
 
 
+def collapsing(mode: str, cost: str = "flops") -> Contender:
+    """nascc with `--collapse` and `--collapse-cost`."""
+
+    def contender(module: nn.Module, inputs: Inputs, path: Path, opset: int | None) -> None:
+        from nascc.compiler import compile
+
+        compile(module, inputs, opset=opset, verify=False, collapse=mode, collapse_cost=cost).save(path)
+
+    return contender
+
+
+def timm_reparameterised(module: nn.Module, inputs: Inputs, path: Path, opset: int | None) -> None:
+    """What timm's own classes make of their branches, exported and simplified."""
+    from timm.utils.model import reparameterize_model
+
+    torch_export_onnxsim(reparameterize_model(module), inputs, path, opset)
+
+
 NASCC = "nascc"
 VERIFIED = "nascc+verify"
 REFERENCE = "export+onnxsim"
@@ -59,4 +77,18 @@ PEERS: dict[str, Contender] = {
     REFERENCE: torch_export_onnxsim,
     "export+onnxslim": torch_export_onnxslim,
 }
-CONTENDERS: dict[str, Contender] = {NASCC: nascc, VERIFIED: nascc_verified, **PEERS}
+NEVER, ALWAYS, AUTO, MEASURED = "never", "always", "auto", "measured"
+MODES: dict[str, Contender] = {
+    NEVER: collapsing("never"),
+    ALWAYS: collapsing("always"),
+    AUTO: collapsing("auto"),
+    MEASURED: collapsing("auto", "measured"),
+}
+REPARAMETERISED = "timm+onnxsim"
+CONTENDERS: dict[str, Contender] = {
+    NASCC: nascc,
+    VERIFIED: nascc_verified,
+    REPARAMETERISED: timm_reparameterised,
+    **MODES,
+    **PEERS,
+}

@@ -14,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nascc.tools.bench.networks import load_network
+from nascc.tools.bench.linear_networks import load_collapsible
 
 Array = NDArray[Any]
 SESSIONS = 4
 
 
-def session(path: str) -> onnxruntime.InferenceSession:
-    """One thread, every optimisation that onnxruntime has."""
+def session(path: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Every optimisation that onnxruntime has; idle threads sleep, so that sessions do not disturb each other."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
@@ -46,7 +47,7 @@ def relative_error(expected: Sequence[Array], actual: Sequence[Array]) -> float:
     return max(float(np.abs(want - got).max() / max(float(np.abs(want).max()), 1e-30)) for want, got in pairs)
 
 
-def least_milliseconds(paths: Sequence[str], feed: Array, rounds: int) -> list[float]:
+def least_milliseconds(paths: Sequence[str], feed: Array, rounds: int, threads: int = 1) -> list[float]:
     """The fastest run of each file.
 
     Every round runs all of them, each time from another one on, so that all meet the same disturbances; sessions are
@@ -55,7 +56,7 @@ def least_milliseconds(paths: Sequence[str], feed: Array, rounds: int) -> list[f
     least = [float("inf")] * len(paths)
     for start in range(SESSIONS):
         order = [*range(start % len(paths), len(paths)), *range(start % len(paths))]
-        sessions = {index: session(paths[index]) for index in order}
+        sessions = {index: session(paths[index], threads) for index in order}
         for _ in range(max(rounds // SESSIONS, 1)):
             order = [*order[1:], order[0]]
             for index in order:
@@ -70,16 +71,16 @@ def milliseconds(candidate: onnxruntime.InferenceSession, feed: Array) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def run(network: str, paths: Sequence[str], rounds: int) -> dict[str, Any]:
+def run(network: str, paths: Sequence[str], rounds: int, threads: int = 1, batch: int = 1) -> dict[str, Any]:
     """For each file the least milliseconds and the error against float64, and the error of eager fp32 itself."""
-    loaded = load_network(network)
+    loaded = load_collapsible(network, batch)
     own = eager(loaded.module, loaded.inputs, torch.float32)
     expected = eager(loaded.module, loaded.inputs, torch.float64)
     feed = loaded.inputs[0].numpy()
     return {
         "eager_error": relative_error(expected, own),
         "errors": [relative_error(expected, outputs(path, feed)) for path in paths],
-        "ms": least_milliseconds(paths, feed, rounds),
+        "ms": least_milliseconds(paths, feed, rounds, threads),
     }
 
 
@@ -94,8 +95,9 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    answer = run(request["network"], request["paths"], request["rounds"])
-    Path(request["folder"], "answer.json").write_text(json.dumps(answer))
+    folder = Path(request.pop("folder"))
+    answer = run(**request)
+    Path(folder, "answer.json").write_text(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from torch import nn
 
 from nascc.tools.bench.contenders import CONTENDERS, Contender
 from nascc.tools.bench.memory import cpu_seconds, peak_mib, reset_peak
-from nascc.tools.bench.networks import Network, load_network
+from nascc.tools.bench.linear_networks import load_collapsible
+from nascc.tools.bench.networks import Network
 
 
 def warm_up(contender: Contender, folder: Path, opset: int | None) -> None:
@@ -65,7 +66,7 @@ def main() -> None:
     """Read the request as JSON from the first argument, write the answers, one a job, into its folder."""
     request = json.loads(sys.argv[1])
     warnings.simplefilter("ignore")
-    network, folder = load_network(request["network"]), Path(request["folder"])
+    network, folder = load_collapsible(request["network"], request.get("batch", 1)), Path(request["folder"])
     answers = [run(job, network, folder) for job in request["jobs"]]
     (folder / "answer.json").write_text(json.dumps({"answers": answers}))
 
