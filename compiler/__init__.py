@@ -6,8 +6,8 @@ from nascc.compiler.errors import CaptureFailed, CompileError, NotEquivalent, Un
 from nascc.compiler.shapes import InputSpec, parse_shapes
 
 __all__ = [
-    "Captured",
     "CaptureFailed",
+    "Captured",
     "CompileError",
     "Compiled",
     "InputSpec",

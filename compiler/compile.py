@@ -24,7 +24,19 @@ from nascc.compiler.save import save
 from nascc.compiler.shapes import InputSpec, parse_shapes
 from nascc.compiler.verification import Verification
 from nascc.compiler.verify import verify_module, verify_onnx, verify_pass
-from nascc.passes import PASSES, CollapseLinear, MergeBranches, Pass, PassResult, default_pipeline, demote, parse_pipeline, run_pipeline, without
+from nascc.passes import (
+    PASSES,
+    CollapseLinear,
+    MergeBranches,
+    Pass,
+    PassResult,
+    SubstituteOperators,
+    default_pipeline,
+    demote,
+    parse_pipeline,
+    run_pipeline,
+    without,
+)
 from nascc.passes import graph as g
 from nascc.passes.linear.cost import Cost
 from nascc.runtime.profile import OPSETS, Target, ir_version_of, load_target
@@ -120,11 +132,10 @@ def compile(
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
     pipeline = _pipeline(passes, skip, collapse, load_collapse_cost(collapse_cost))
-    steps = _Steps(progress)
-    report = new_report("compile", seed=seed)
+    steps, report = _Steps(progress), new_report("compile", seed=seed)
     report.target = _target_entry(profile, opset)
+    names = {"input_names": input_names, "output_names": output_names}
     with steps.step("capture"):
-        names = {"input_names": input_names, "output_names": output_names}
         captured = capture(model, inputs, shapes=_specs(shapes), **names, mean=mean, std=std, seed=seed)
     report.warnings = captured.warnings
     reference = None
@@ -138,30 +149,47 @@ def compile(
         with steps.step("lower"):
             deployed = deploy(graph, profile, opset, captured.input_specs, simplified=simplify)
         report.warnings = (*report.warnings, *deployed.warnings)
+        report.passes = (*report.passes, *_substitutions(graph, deployed, reference, steps))
     if reference is not None:
         with steps.step("verify"):
-            verification = _proof(captured, graph, deployed, reference)
-        report.verify, report.warnings = verification.entries(), (*report.warnings, *verification.warnings)
-        _require(verification, report)
+            verification = _verify(captured, graph, deployed, reference, report)
     report.verification = "done" if verify else "skipped"
     report.seconds = round(sum(steps.seconds.values()), 3)
     return Compiled(graph, captured, deployed, verification, report, steps.seconds)
 
 
-def _require(verification: Verification, report: Report) -> None:
-    """Raise NotEquivalent, with the report so far, unless both sides are equal."""
+def _substitutions(
+    graph: fx.GraphModule, deployed: Deployed, reference: Reference | None, steps: _Steps
+) -> tuple[PassEntry, ...]:
+    """The entry of what was substituted for the target, checked in float64 like any pass; none where nothing was."""
+    result = deployed.substituted
+    if not result and not result.rejects:
+        return ()
+    error = None
+    if reference is not None and result:
+        with steps.step("verify"):
+            error = verify_pass(deployed.graph, reference, result.name)
+    return (pass_entry(result, sizes(graph), sizes(deployed.graph), error),)
+
+
+def _verify(
+    captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference, report: Report
+) -> Verification:
+    """The ONNX model, or else the rewritten module, against the captured network.
+
+    Raises NotEquivalent, with the report so far, unless both sides are equal.
+    """
+    if deployed is None:
+        verification = verify_module(reference, demote(graph))
+    else:
+        verification = verify_onnx(captured, deployed.model, reference=reference, graph=deployed.graph)
+    report.verify, report.warnings = verification.entries(), (*report.warnings, *verification.warnings)
     try:
         verification.require()
     except NotEquivalent as error:
         error.report = report
         raise
-
-
-def _proof(captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference) -> Verification:
-    """The ONNX model, or else the rewritten module, against the captured network."""
-    if deployed is None:
-        return verify_module(reference, demote(graph))
-    return verify_onnx(captured, deployed.model, reference=reference, graph=deployed.graph)
+    return verification
 
 
 def _rewrite(
@@ -189,9 +217,7 @@ def _rewrite(
     return tuple(entries)
 
 
-def _pipeline(
-    passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost
-) -> tuple[Pass, ...]:
+def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost) -> tuple[Pass, ...]:
     """The passes to run; passes that come as objects keep the cost and the mode they have."""
     if passes is None:
         chosen = tuple(replace(p, mode=collapse) if isinstance(p, LINEAR) else p for p in default_pipeline(PASSES))
@@ -199,7 +225,7 @@ def _pipeline(
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
     if passes is None or isinstance(passes, str):
         chosen = tuple(replace(p, cost=cost) if isinstance(p, LINEAR) else p for p in chosen)
-    return without(chosen, skip, PASSES)
+    return without((p for p in chosen if p != SubstituteOperators()), skip, PASSES)
 
 
 def _specs(shapes: Sequence[InputSpec | str] | None) -> tuple[InputSpec, ...] | None:

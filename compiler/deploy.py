@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from onnx import ModelProto
 from torch import fx
 
@@ -15,6 +16,10 @@ from nascc.compiler.substitutions import rules_for
 from nascc.passes import PassResult, SubstituteOperators, run_pass
 from nascc.passes import graph as g
 from nascc.runtime.profile import Target, ir_version_of
+
+CONVOLUTION = torch.ops.aten.convolution.default
+NOWHERE = (torch.float64, torch.bfloat16)
+"""Neither onnxruntime nor TensorRT convolve in float64, and ONNX has no bfloat16 convolution below opset 22."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,7 @@ def deploy(
     Raises UnsupportedByTarget, with every operator that can not be expressed.
     """
     own = g.copy_graph(graph)
+    _check_dtypes(own)
     substituted = run_pass(SubstituteOperators(rules_for(opset, target.lacks)), own)
     warnings: list[str] = []
     try:
@@ -49,6 +55,17 @@ def deploy(
     if findings := check_model(model, opset=opset, ir_version=ir_version_of(opset)):
         raise UnsupportedByTarget(f"every node must follow opset {opset}, but: " + "; ".join(map(str, findings)))
     return Deployed(model, own, substituted, tuple(warnings))
+
+
+def _check_dtypes(graph: fx.GraphModule) -> None:
+    """Raise UnsupportedByTarget for convolutions in a dtype that no runtime of a target has."""
+    wide = [n for n in graph.graph.nodes if g.is_call(n, CONVOLUTION) and g.dtype(n) in NOWHERE]
+    if wide:
+        dtype = str(g.dtype(wide[0])).removeprefix("torch.")
+        raise UnsupportedByTarget(
+            f"convolutions must be in float32 or float16, found {dtype} in '{g.label(wide[0])}'; "
+            "convert the model with model.float() before it is exported"
+        )
 
 
 def _foreign(graph: fx.GraphModule, opset: int, specs: tuple[InputSpec, ...], reason: CanNotLower) -> ModelProto:

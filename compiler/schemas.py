@@ -58,7 +58,7 @@ def _as_data(schema: OpSchema) -> Schema:
         outputs=tuple(_slot(p) for p in schema.outputs),
         input_counts=(schema.min_input, schema.max_input),
         output_counts=(schema.min_output, schema.max_output),
-        attributes={name: AttributeProto.AttributeType.Value(a.type.name) for name, a in schema.attributes.items()},
+        attributes={name: int(a.type.value) for name, a in schema.attributes.items()},  # type: ignore[attr-defined]
         required=frozenset(name for name, a in schema.attributes.items() if a.required),
     )
 

@@ -37,6 +37,9 @@ DATA_INPUTS = {"Reshape": 1, "Expand": 1, "Resize": 1, "Upsample": 1, "Slice": 1
                "Squeeze": 1, "Unsqueeze": 1, "Split": 1, "Gather": 1, "Dropout": 1}  # fmt: skip
 """How many inputs are data, where the others are parameters."""
 
+_MOST_SIZES = 64
+"""Constants of more numbers are weights, not sizes."""
+
 
 @dataclass(frozen=True)
 class _Sizes:
@@ -75,10 +78,9 @@ def model_network(model: ModelProto, sizes: Mapping[str, int]) -> Network:
     """The neutral operator list of a model. What depends on constants alone is a constant."""
     if not model.graph.node:
         raise CorruptFile("an ONNX model must have at least one node, found an empty graph")
-    known = _inferred(model, sizes)
     constants = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    varying = {v.name: prod(_dims(v)) for v in known.graph.input if v.name not in constants}
-    shapes = {v.name: _dims(v) for v in (*known.graph.input, *known.graph.value_info, *known.graph.output)}
+    shapes = {v.name: _dims(v) for v in _values(model, sizes) if v.type.tensor_type.HasField("shape")}
+    varying = {v.name: prod(shapes.get(v.name, ())) for v in model.graph.input if v.name not in constants}
     table = _Sizes(shapes, constants)
     inputs, operators, seen = dict(varying), list[Operator](), set(varying)
     for node in model.graph.node:
@@ -92,24 +94,44 @@ def model_network(model: ModelProto, sizes: Mapping[str, int]) -> Network:
     return Network(inputs, tuple(operators), tuple(o.name for o in model.graph.output if o.name in seen))
 
 
-def _inferred(model: ModelProto, sizes: Mapping[str, int]) -> ModelProto:
-    """The graph without weights, open sizes filled in, and every size that shape inference finds."""
-    bare = ModelProto()
-    bare.CopyFrom(model)
-    for tensor in bare.graph.initializer:
-        if prod(tensor.dims) > 64:
-            tensor.ClearField("raw_data")
-            tensor.ClearField("float_data")
-    for value in (*bare.graph.input, *bare.graph.value_info, *bare.graph.output):
+def _values(model: ModelProto, sizes: Mapping[str, int]) -> Sequence[ValueInfoProto]:
+    """Every value with its sizes: as the model tells them when all are numbers, else inferred from its inputs.
+
+    What inference does not know keeps the sizes that the model tells.
+    """
+    graph = model.graph
+    told = (*graph.input, *graph.value_info, *graph.output)
+    known = {v.name for v in told}
+    is_static = all(d.HasField("dim_value") for v in told for d in v.type.tensor_type.shape.dim)
+    if is_static and all(o in known for node in graph.node for o in node.output if o):
+        return told
+    found = _infer(_bare(model, sizes)).graph
+    inferred = [v for v in (*found.value_info, *found.output) if v.type.tensor_type.HasField("shape")]
+    return (*told, *found.input, *inferred)
+
+
+def _bare(model: ModelProto, sizes: Mapping[str, int]) -> ModelProto:
+    """The model without large weights and without sizes but those of its inputs, open ones filled in."""
+    bare = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    graph = bare.graph
+    graph.name = model.graph.name
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.initializer.extend(_light(t) for t in model.graph.initializer)
+    for value in graph.input:
         for dim in value.type.tensor_type.shape.dim:
             if not dim.HasField("dim_value"):
                 dim.dim_value = sizes.get(dim.dim_param, 1)
-    return bare if _is_complete(bare) else _infer(bare)
+    for value in model.graph.output:
+        graph.output.append(helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, None))
+    return bare
 
 
-def _is_complete(model: ModelProto) -> bool:
-    known = {v.name for v in (*model.graph.value_info, *model.graph.output)}
-    return all(o in known for node in model.graph.node for o in node.output if o)
+def _light(tensor: TensorProto) -> TensorProto:
+    """A constant as it is where it may hold sizes, else without its numbers."""
+    if prod(tensor.dims) <= _MOST_SIZES:
+        return tensor
+    return TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
 
 
 def _infer(model: ModelProto) -> ModelProto:

@@ -48,9 +48,10 @@ def values(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape))).to(dtype)
 
 
-def capture(module: nn.Module, inputs: Sequence[Tensor], dynamic: Any = None) -> fx.GraphModule:
-    """The module as a graph in the IR, with no pass applied."""
-    program = torch.export.export(module.eval(), tuple(inputs), dynamic_shapes=dynamic, strict=False)
+def capture(module: nn.Module, inputs: Sequence[Tensor], *dynamic: dict[int, Any]) -> fx.GraphModule:
+    """The module as a graph in the IR, with no pass applied; `dynamic` names the open sizes of each input."""
+    shapes = ((dynamic,) if isinstance(module, Fn) else dynamic) if dynamic else None
+    program = torch.export.export(module.eval(), tuple(inputs), dynamic_shapes=shapes, strict=False)
     return from_exported(program)
 
 

@@ -25,16 +25,19 @@ def changed(x: Tensor, change: Any) -> Tensor:
     return x
 
 
-def each(names: str, *inputs: Tensor) -> dict[str, Case]:
-    """torch functions of these names on the same inputs."""
-    return {name: fn(getattr(torch, name), *inputs) for name in names.split()}
+def every(names: str, *inputs: Tensor) -> Case:
+    """All torch functions of these names on the same inputs."""
+    functions = [getattr(torch, name) for name in names.split()]
+    return fn(lambda *xs: tuple(f(*xs) for f in functions), *inputs)
 
 
 ELEMENTWISE = {
-    **each("abs neg exp erf sin cos tan atan sinh cosh asinh floor ceil round trunc frac sign square exp2 expm1", A),
-    **each("log log2 log10 log1p sqrt rsqrt reciprocal erfc sigmoid tanh", POSITIVE),
-    **each("asin acos atanh", UNIT),
-    **each("add sub mul div maximum minimum atan2 fmod remainder floor_divide hypot rsub", A, B),
+    "functions": every("abs neg exp erf sin cos tan atan sinh cosh asinh tanh sigmoid square exp2 expm1", A),
+    "rounding": every("floor ceil round trunc frac sign", A),
+    "functions of positive numbers": every("log log2 log10 log1p sqrt rsqrt reciprocal erfc", POSITIVE),
+    "functions of small numbers": every("asin acos atanh", UNIT),
+    "arithmetic": every("add sub mul div maximum minimum atan2 hypot rsub", A, B),
+    "remainders": every("fmod remainder floor_divide", A, B),
     "acosh": fn(lambda a: torch.acosh(a + 1), POSITIVE),
     "add alpha": fn(lambda a, b: torch.add(a, b, alpha=0.5), A, B),
     "scalars": fn(lambda a: 2 - (a * 3 + 1) / 4, A),

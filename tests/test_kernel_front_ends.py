@@ -90,7 +90,7 @@ def test_kernels_of_a_network() -> None:
 def one_node(**node: object) -> onnx.ModelProto:
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 4]) for n in "xy")
     made = helper.make_node(node.pop("op", "Relu"), ["x"], ["y"], **node)  # type: ignore[arg-type]
-    return helper.make_model(helper.make_graph([made], "g", [x], [y]), opset_imports=[helper.make_opsetid("", 13)])
+    return helper.make_model(helper.make_graph([made], "g", [x], [y]), opset_imports=[helper.make_opsetid(d, 13) for d in ("", "my.company")])
 
 
 def test_open_sizes_are_given_or_one() -> None:

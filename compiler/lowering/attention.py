@@ -46,7 +46,8 @@ def _scaled(w: Writer, q: Value, scale: float | None) -> Value:
     if scale is None:
         size = q.shape[-1]
         if not isinstance(size, int):
-            raise Refusal("scales by a head size known only at run time")
+            root = w.emit("Sqrt", cast(w, w.size(size, near=q), q.dtype), dtype=q.dtype, shape=(1,))
+            return binary(w, "Div", q, root, q.dtype)
         scale = 1 / math.sqrt(size)
     return q if scale == 1 else binary(w, "Mul", q, scale, q.dtype)
 

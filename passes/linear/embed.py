@@ -67,12 +67,12 @@ def convolve(
     shape = (second.shape[0], first.shape[1] * first_groups // groups, *(len(t) for t in grid))
     if second.is_meta or first.is_meta:
         return torch.empty(shape, dtype=first.dtype, device="meta"), grid
-    out = first.new_zeros(shape)
+    out, where = first.new_zeros(shape), [{tap: k for k, tap in enumerate(g)} for g in grid]
     for at in product(*(range(len(t)) for t in second_taps)):
         tap: tuple[slice | int, ...] = (slice(None), slice(None), *at)
         piece = multiply(second[tap], second_groups, first, first_groups)
-        shifted = (tuple(t[k] + b for b in early) for k, t, early in zip(at, second_taps, first_taps, strict=True))
-        add_at(out, piece, tuple(_positions(s, g) for s, g in zip(shifted, grid, strict=True)))
+        dims = zip(at, second_taps, first_taps, where, strict=True)
+        add_at(out, piece, tuple(tuple(w[t[k] + b] for b in early) for k, t, early, w in dims))
     return out, grid
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from nascc.tools.bench.contenders import CONTENDERS, Contender
-from nascc.tools.bench.memory import cpu_seconds, peak_mib, reset_peak
 from nascc.tools.bench.linear_networks import load_collapsible
+from nascc.tools.bench.memory import cpu_seconds, peak_mib, reset_peak
 from nascc.tools.bench.networks import Network
 
 
