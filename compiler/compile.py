@@ -214,7 +214,13 @@ def _rewrite(
         steps.say("rewrite")
     run_pipeline(pipeline, graph, after)
     steps.seconds["rewrite"] = time.perf_counter() - started - (steps.seconds.get("verify", 0.0) - checked)
-    return tuple(entries)
+    return tuple(_still_true(entry, graph) for entry in entries)
+
+
+def _still_true(entry: PassEntry, graph: fx.GraphModule) -> PassEntry:
+    """The entry without refusals about nodes that a later pass did away with after all."""
+    here = {node.name for node in graph.graph.nodes}
+    return entry.model_copy(update={"rejects": tuple(r for r in entry.rejects if r.node in here)})
 
 
 def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost) -> tuple[Pass, ...]:

@@ -13,7 +13,11 @@ from nascc.runtime.profile import Target
 
 
 def estimated_latency(
-    before: fx.GraphModule, after: fx.GraphModule, target: Target, power_mode: str | None = None, opset: int | None = None
+    before: fx.GraphModule,
+    after: fx.GraphModule,
+    target: Target,
+    power_mode: str | None = None,
+    opset: int | None = None,
 ) -> Latency | None:
     """The `latency` part of a report: kind, calibration, and milliseconds; `ratio` is before / after.
 

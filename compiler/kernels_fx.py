@@ -116,18 +116,50 @@ def _attention(node: Node, inputs: tuple[str, ...]) -> list[Operator]:
     scores = [*query[:-1], key[-2]]
     label, (q, k, v) = g.label(node), (a.name for a in node.args[:3] if isinstance(a, Node))
     found = [product(label, (q, k), f"{node.name}/scores", scores, query[-1])]
-    if mask := [m for m in inputs if m not in (q, k, v)]:
-        added = (f"{node.name}/scores", *mask)
-        found.append(Operator(label, "elementwise", added, f"{node.name}/masked", math.prod(scores)))
+    for mask in (n for n in node.all_input_nodes if n.name not in (q, k, v)):
+        read = (f"{node.name}/scores", *([mask.name] if mask.name in inputs else []))
+        numbers = 0 if mask.name in inputs else _count(mask)
+        found.append(Operator(label, "elementwise", read, f"{node.name}/masked", math.prod(scores), numbers))
     found.append(Operator(label, "norm", (found[-1].output,), f"{node.name}/weights", math.prod(scores)))
     found.append(product(label, (f"{node.name}/weights", v), node.name, _sizes(node), value[-2]))
     return found
+
+
+def _group_norm(node: Node, inputs: tuple[str, ...]) -> list[Operator]:
+    """A normalisation, and the scale and shift of each channel as what follows it."""
+    numbers = sum(_count(n) for n in node.all_input_nodes if n.name not in inputs)
+    label, elements = g.label(node), _count(node)
+    if not numbers or node.args[1] == g.shape(node)[1]:
+        return [Operator(label, "norm", inputs, node.name, elements, numbers)]
+    inner = f"{node.name}/normalised"
+    return [
+        Operator(label, "norm", inputs, inner, elements),
+        Operator(label, "elementwise", (inner,), node.name, elements, numbers),
+    ]
+
+
+def _roll(node: Node, inputs: tuple[str, ...]) -> list[Operator]:
+    """Along each axis that moves two slices, joined the other way round."""
+    shifts: Any = node.args[1]
+    axes: Any = node.args[2] if len(node.args) > 2 else ()
+    sizes, label, found = (_sizes(node) if axes else [_count(node)]), g.label(node), list[Operator]()
+    whole, value = _count(node), inputs[0]
+    for axis, shift in zip(axes or (0,), shifts, strict=True):
+        if tail := whole // sizes[axis] * (_int(shift) % sizes[axis]):
+            front, back, joined = (f"{node.name}/{part}/{axis}" for part in ("front", "back", "joined"))
+            found.append(Operator(label, "slice", (value,), front, whole - tail))
+            found.append(Operator(label, "slice", (value,), back, tail))
+            found.append(Operator(label, "concat", (back, front), joined, whole))
+            value = joined
+    return [*found, Operator(label, "view", (value,), node.name, whole)]
 
 
 SPECIAL: dict[Any, Callable[[Node, tuple[str, ...]], list[Operator]]] = {
     aten.convolution.default: _convolution,
     aten.linear.default: _linear,
     aten.matmul.default: _matmul,
+    aten.group_norm.default: _group_norm,
+    aten.roll.default: _roll,
     aten.scaled_dot_product_attention.default: _attention,
 }
 

@@ -24,13 +24,14 @@ class MeasuredCost:
     An operator is timed once, with its tail and between the neighbours it has in a network, whose own time is taken
     off. It runs interleaved with an anchor for `rounds` rounds, and the ratio of the fastest runs is what counts: that
     stays the same when something else slows the machine down. One anchor is worth the milliseconds it took the first
-    time. `load` and `clock` may be replaced by tests.
+    time. A single thread is timed by the processor time it takes, several by the wall clock. Tests replace `load` and
+    `clock`.
     """
 
     threads: int = 1
     rounds: int = 16
     load: Callable[[ModelProto, dict[str, Array], int], Run] = field(default_factory=lambda: session_run)
-    clock: Callable[[], float] = time.perf_counter
+    clock: Callable[[], float] | None = None
     known_ms: dict[LinearOp, float] = field(default_factory=dict)
     _anchor: tuple[Run, float] | None = None
 
@@ -48,13 +49,17 @@ class MeasuredCost:
         feed, around = example(op), neighbours_model(op)
         models = [operator_model(op)] + ([] if around is None else [around])
         runs = [anchor, *(self.load(model, feed, self.threads) for model in models)]
-        reference, whole, *rest = least_seconds(runs, self.rounds, self.clock)
+        reference, whole, *rest = least_seconds(runs, self.rounds, self._clock)
         return max((whole - sum(rest)) / reference * anchor_ms, LEAST_MS)
+
+    @property
+    def _clock(self) -> Callable[[], float]:
+        return self.clock or (time.thread_time if self.threads == 1 else time.perf_counter)
 
     def _anchored(self) -> tuple[Run, float]:
         if self._anchor is None:
             run = self.load(operator_model(ANCHOR), example(ANCHOR), self.threads)
-            self._anchor = run, 1e3 * least_seconds([run], self.rounds, self.clock)[0]
+            self._anchor = run, 1e3 * least_seconds([run], self.rounds, self._clock)[0]
         return self._anchor
 
 

@@ -4,13 +4,16 @@ import copy
 import operator
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import Node
 from torch.fx.experimental.symbolic_shapes import statically_known_true
+from torch.utils import _pytree as pytree
 
 from nascc.passes.errors import PassError
 from nascc.passes.signature import Signature
@@ -169,7 +172,15 @@ def signature(gm: fx.GraphModule) -> Signature:
 def infer(target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Fake value of a call, from the fake values of the nodes among its arguments."""
     fake = fx.node.map_arg((args, kwargs), value)
-    return target(*fake[0], **fake[1])
+    with _open_sizes_kept(fake):
+        return target(*fake[0], **fake[1])
+
+
+def _open_sizes_kept(values: Any) -> AbstractContextManager[None]:
+    """Keeps torch, which asks questions about sizes while it infers, from fixing an open size to the example's."""
+    modes = (v.fake_mode for v in pytree.tree_leaves(values) if isinstance(v, FakeTensor))
+    env = next((mode.shape_env for mode in modes if mode.shape_env is not None), None)
+    return nullcontext() if env is None else env.suppress_guards()
 
 
 def erase_dead(node: Node) -> list[Node]:

@@ -31,9 +31,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Prior:
-    """Coefficients expected before anything was measured, in the order of TERMS, an offset in ms, and how much they count.
+    """What is expected before anything was measured: coefficients in the order of TERMS, and an offset in ms.
 
-    `strength` is in relative errors: a coefficient off by its whole prior counts as much as a network off by it.
+    `strength` is how much that counts, as a relative error: a coefficient off by its whole prior weighs as much as a
+    network off by it.
     """
 
     coefficients: tuple[float, ...]

@@ -85,7 +85,9 @@ def _check_columns(rows: list[dict[str, str]], path: str) -> None:
     columns = [c for c in rows[0] if c]
     if missing := {"model", "latency_ms"} - set(columns):
         other = next((c for c in columns if c.startswith("latency") or c in ("ms", "us", "s", "fps")), None)
-        hint = f"; convert '{other}' to milliseconds and call it latency_ms" if other and "latency_ms" in missing else ""
+        hint = (
+            f"; convert '{other}' to milliseconds and call it latency_ms" if other and "latency_ms" in missing else ""
+        )
         raise WrongMeasurements(
             f"'{path}' must have the columns model and latency_ms, found {', '.join(columns) or 'none'}{hint}"
         )

@@ -166,3 +166,19 @@ def test_narrow_models_collapse_in_float64(dtype: torch.dtype) -> None:
 def test_kernels_larger_than_the_input_are_exact_or_left_alone() -> None:
     model = built(lambda: seq(conv(2, 4, 1), conv(4, 2, 7, padding=3), conv(2, 2, 1)))
     check_pass(CollapseLinear(mode="always"), model, image((1, 2, 3, 2)))
+
+
+class Normalised(nn.Module):
+    """A mean taken away before a padded convolution: the shift can not be folded, and stays as cheap as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x - torch.tensor([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1))
+
+
+@pytest.mark.parametrize("mode", ["auto", "always"])
+def test_a_shift_before_a_padded_convolution_settles(mode: str) -> None:
+    check_pass(CollapseLinear(mode=mode), built(Normalised), image((2, 3, 7, 7)))

@@ -25,9 +25,13 @@ class Gated(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 16, 3, 2), nn.BatchNorm2d(16), nn.Hardswish())
+        self.stem = nn.Sequential(
+            nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 16, 3, 2), nn.BatchNorm2d(16), nn.Hardswish()
+        )
         self.deep = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.SiLU())
-        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1), nn.Sigmoid())
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1), nn.Sigmoid()
+        )
         self.head = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 10), nn.GELU())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -90,7 +94,9 @@ def test_kernels_of_a_network() -> None:
 def one_node(**node: object) -> onnx.ModelProto:
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 4]) for n in "xy")
     made = helper.make_node(node.pop("op", "Relu"), ["x"], ["y"], **node)  # type: ignore[arg-type]
-    return helper.make_model(helper.make_graph([made], "g", [x], [y]), opset_imports=[helper.make_opsetid(d, 13) for d in ("", "my.company")])
+    return helper.make_model(
+        helper.make_graph([made], "g", [x], [y]), opset_imports=[helper.make_opsetid(d, 13) for d in ("", "my.company")]
+    )
 
 
 def test_open_sizes_are_given_or_one() -> None:
@@ -124,3 +130,19 @@ def test_weights_may_lie_elsewhere(tmp_path: Path) -> None:
     onnx.save(model, str(tmp_path / "m.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0)
     (tmp_path / "w.bin").unlink()
     assert file_kernels(tmp_path / "m.onnx") == expected
+
+
+class Shifted(nn.Module):
+    """A roll along two axes and a group norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.GroupNorm(2, 4), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(self.norm(torch.roll(self.conv(x), (2, -3), (2, 3))))
+
+
+def test_operators_that_onnx_takes_apart() -> None:
+    graph, file = both(Shifted(), torch.randn(1, 4, 8, 8), 13)
+    assert numbers(graph) == numbers(file)

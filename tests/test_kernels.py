@@ -70,7 +70,9 @@ def test_transposes_and_scales_are_free_before_a_matrix_product() -> None:
     assert len(kinds(op("transpose", "swap", "x"))) == 1
 
 
-@pytest.mark.parametrize(("groups", "taps", "kind"), [(1, 3, "conv"), (1, 1, "pointwise"), (8, 3, "depthwise"), (2, 3, "grouped")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("groups", "taps", "kind"), [(1, 3, "conv"), (1, 1, "pointwise"), (8, 3, "depthwise"), (2, 3, "grouped")]
+)
 def test_numbers_of_a_convolution(groups: int, taps: int, kind: str) -> None:
     (kernel,) = fuse(Network({"x": 128}, (conv("a", "x", groups=groups, taps=taps),), ("a",)))
     weights = 8 * 8 // groups * taps**2

@@ -31,7 +31,10 @@ def test_the_terms_of_a_kernel() -> None:
     assert found.ms == pytest.approx(sum(found.terms.values())) and found.terms["offset"] == 0.5
 
 
-@pytest.mark.parametrize(("kind", "term", "peak"), [("depthwise", "depthwise", 2820.0), ("grouped", "conv", 2820.0), ("gemm", "pointwise", 11280.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "term", "peak"),
+    [("depthwise", "depthwise", 2820.0), ("grouped", "conv", 2820.0), ("gemm", "pointwise", 11280.0)],
+)
 def test_what_runs_on_single_cores_has_their_peak(kind: str, term: str, peak: float) -> None:
     kernel = Kernel("k", kind, macs=10**9, read=0, written=0, weights=0, reduction=0)
     found = terms_of(kernel, setting_of(load_target("xavier")))
@@ -113,7 +116,11 @@ def test_a_table_survives_its_profile(tmp_path: Path) -> None:
         ('power_mode = "maxn"', 'power_mode = "99w"', "latency.power_mode must be a mode"),
         ("depthwise = 0.", "depthwise = -0.", "latency.efficiency.depthwise"),
         ("launch_us = ", "launch_ms = ", "latency.launch_us"),
-        ('[silicon.clock_mhz]', '[silicon.mode_bandwidth_gb_per_s]\n"3w" = 1.0\n[silicon.clock_mhz]', "must name modes"),
+        (
+            "[silicon.clock_mhz]",
+            '[silicon.mode_bandwidth_gb_per_s]\n"3w" = 1.0\n[silicon.clock_mhz]',
+            "must name modes",
+        ),
     ],
 )
 def test_malformed_tables_are_refused(tmp_path: Path, old: str, new: str, reason: str) -> None:

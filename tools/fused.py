@@ -48,7 +48,7 @@ def lowered(report: Report) -> str:
     target = report.target
     assert target is not None
     runtime = f" (TensorRT {target.tensorrt})" if target.tensorrt else ""
-    return f"opset {target.opset}, IR {target.ir_version}; {target.name}{runtime}: every operator supported"
+    return f"opset {target.opset}, IR {target.ir_version}; {target.name}{runtime}: every node follows that opset"
 
 
 def onnx_nodes(compiled: Compiled) -> int | None:

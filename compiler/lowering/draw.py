@@ -26,6 +26,8 @@ SHAPE_ONLY = frozenset(
     (
         aten.zeros_like.default,
         aten.zero.default,
+        aten.new_empty.default,
+        aten.empty_like.default,
         aten.ones_like.default,
         aten.full_like.default,
         aten.new_zeros.default,
@@ -36,6 +38,8 @@ SHAPE_ONLY = frozenset(
     )
 )
 """Calls that read nothing but the shape and type of their first argument."""
+EMPTY = frozenset((aten.empty.memory_format, aten.new_empty.default, aten.empty_like.default))
+"""Calls whose values are not defined; zeros are as good as any, and the same on every run."""
 
 Result = Value | int | tuple["Value | None", ...] | None
 
@@ -136,6 +140,8 @@ class _Artist:
         if len(tensors) < len(sources) or size > max(LARGEST_FOLDED, 4 * sum(t.numel() for t in tensors)):
             return None
         result = node.target(*fx.map_arg(arguments, self._tensor), **fx.map_arg(node.kwargs, self._tensor))
+        if node.target in EMPTY:
+            result = torch.zeros_like(result)
         if isinstance(result, torch.Tensor):
             return self.w.constant(result, specs[0].dtype, self._name(sources[0]) if len(sources) == 1 else "")
         return tuple(self.w.constant(t, spec.dtype) for t, spec in zip(result, specs, strict=True))

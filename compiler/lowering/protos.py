@@ -7,7 +7,7 @@ from onnx import AttributeProto, TensorProto
 
 from nascc.compiler.lowering.dtypes import onnx_type
 
-Attribute = int | float | str | Sequence[int] | Sequence[float] | torch.Tensor
+Attribute = int | float | str | Sequence[int] | Sequence[float] | Sequence[str] | torch.Tensor
 
 
 def attribute(name: str, value: Attribute) -> AttributeProto:
@@ -21,7 +21,9 @@ def attribute(name: str, value: Attribute) -> AttributeProto:
     if isinstance(value, float):
         return AttributeProto(name=name, type=AttributeProto.FLOAT, f=value)
     if any(isinstance(v, float) for v in value):
-        return AttributeProto(name=name, type=AttributeProto.FLOATS, floats=value)
+        return AttributeProto(name=name, type=AttributeProto.FLOATS, floats=[float(v) for v in value])
+    if any(isinstance(v, str) for v in value):
+        return AttributeProto(name=name, type=AttributeProto.STRINGS, strings=[str(v).encode() for v in value])
     return AttributeProto(name=name, type=AttributeProto.INTS, ints=[int(v) for v in value])
 
 

@@ -129,6 +129,7 @@ LOWERINGS: dict[Any, Any] = {
     aten.pixel_unshuffle.default: pixel_unshuffle,
     aten.channel_shuffle.default: channel_shuffle,
     aten.native_channel_shuffle.default: channel_shuffle,
+    aten.native_channel_shuffle.default: channel_shuffle,
 }
 NEEDS = {
     aten.grid_sampler.default: 16,

@@ -312,8 +312,12 @@ LOWERINGS: dict[Any, Any] = {
     **dict.fromkeys((aten.t.default, aten.mT.default), matrix_transpose),
     aten.numpy_T.default: reversed_axes,
     **dict.fromkeys((aten.cat.default, aten.concat.default, aten.concatenate.default), cat),
-    **dict.fromkeys((aten.split.Tensor, aten.chunk.default, aten.tensor_split.sections), split_evenly),
-    **dict.fromkeys((aten.split_with_sizes.default, aten.split.sizes), split_with_sizes),
+    **dict.fromkeys(
+        (aten.split.Tensor, aten.unsafe_split.Tensor, aten.chunk.default, aten.tensor_split.sections), split_evenly
+    ),
+    **dict.fromkeys(
+        (aten.split_with_sizes.default, aten.unsafe_split_with_sizes.default, aten.split.sizes), split_with_sizes
+    ),
     **dict.fromkeys((aten.repeat.default, aten.tile.default), repeat),
     **{getattr(aten, f"atleast_{n}d").Sequence: partial(at_least, n) for n in (1, 2, 3)},
     **{getattr(aten, f"atleast_{n}d").default: to_recorded_shape for n in (2, 3)},

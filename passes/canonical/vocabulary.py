@@ -51,6 +51,7 @@ full_like.default
 zeros_like.default ones_like.default new_zeros.default new_ones.default new_full.default scalar_tensor.default
 linspace.default
 eye.default empty.memory_format new_empty.default sym_size.int fill.Scalar
+lstm.input gru.input rnn_tanh.input rnn_relu.input
 """
 
 

@@ -91,6 +91,8 @@ def solve_padding(first: Operator, wanted: Tensor) -> Tensor | Refusal:
         return Refusal("pad_value needs a first operator that maps constants to constants")
     target = (wanted - first.bias_or_zeros).reshape(first.groups, -1, 1)
     matrix = first.gain.reshape(first.groups, -1, first.gain.shape[1])
+    if not bool(matrix.isfinite().all() & target.isfinite().all()):
+        return Refusal("pad_value needs finite weights and biases")
     solution: Tensor = torch.linalg.lstsq(matrix, target, driver="gelsd").solution
     scale = float(target.abs().max())
     if float((matrix @ solution - target).abs().max()) > 1e-12 * scale:

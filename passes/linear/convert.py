@@ -48,7 +48,7 @@ def _correlation(weight: Tensor, groups: int) -> Tensor:
 
 
 def _check(weight: Tensor, groups: int) -> None:
-    if weight.numel() == 0 or weight.shape[0] % groups:
+    if weight.numel() == 0 or groups < 1 or weight.shape[0] % groups:
         raise PassError(
             f"a linear operator must have channels that its groups divide, got weight {list(weight.shape)} "
             f"and {groups} groups; leave such a layer out of the region"
@@ -57,7 +57,6 @@ def _check(weight: Tensor, groups: int) -> None:
 
 def linear(weight: Tensor, bias: Tensor | None, rank: int = 0) -> Operator:
     """x @ weight.T + bias over the channels; weight [C_out, C_in]. Of any rank it is a 1x1 convolution."""
-    _check(weight, 1)
     kernel = weight.double().reshape(*weight.shape, *[1] * rank)
     return tidy(_pointwise(kernel, bias, groups=1))
 
@@ -94,6 +93,7 @@ def constant_pad(channels: int, padding: Sequence[tuple[int, int]], value: Tenso
     rank = len(padding)
     values = torch.as_tensor(value, dtype=torch.float64).expand(channels)
     kernel = torch.ones(channels, 1, *[1] * rank, dtype=torch.float64)
+    _check(kernel, groups=1)
     grid = tuple((-b,) for b, _ in padding)
     one = (1,) * rank
     extent = tuple(b + a for b, a in padding)
@@ -101,6 +101,7 @@ def constant_pad(channels: int, padding: Sequence[tuple[int, int]], value: Tenso
 
 
 def _pointwise(kernel: Tensor, bias: Tensor | None, groups: int) -> Operator:
+    _check(kernel, groups)
     one: Ints = (1,) * (kernel.ndim - 2)
     zero = (0,) * len(one)
     return tidy(Operator(kernel, ((0,),) * len(one), one, one, zero, groups, _double(bias)))

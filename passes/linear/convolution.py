@@ -118,8 +118,6 @@ def _fit_transposed(taps: Ints, extent: int, stride: int) -> tuple[int, int, int
     """
     lo, hi, step = taps[0], taps[-1], _step(taps)
     hi += step * _steps(-hi, step)
-    if -lo - extent > hi and (-lo - extent - hi) % step:
-        step = 1
     hi += step * _steps(-lo - extent - hi, step)
     lo -= step * _steps(hi + lo + extent - max(stride, step) + 1, step)
     return lo, hi, step, (hi, -lo - extent)

@@ -60,7 +60,7 @@ def _cells(channels: int, factor: int, rank: int, *, transposed: bool) -> Operat
 def select(channels: Sequence[int], c_in: int, rank: int) -> Operator:
     """Output channel k is input channel `channels[k]`: a permutation, a slice, one part of a split."""
     kernel = torch.zeros(len(channels), c_in, *[1] * rank, dtype=torch.float64)
-    kernel[torch.arange(len(channels)), torch.tensor(list(channels))] = 1
+    kernel[torch.arange(len(channels)), torch.tensor(list(channels), dtype=torch.long)] = 1
     return convolution(kernel, None, [1] * rank, [0] * rank, [1] * rank)
 
 

@@ -110,7 +110,8 @@ def _affine(node: Node) -> Read | Refusal | None:
         return None
     spatial = 0 if axis == rank - 1 and axis != 1 else max(0, rank - 2)
     shift = along.shift if along.has_shift else None
-    return _leaf(node, affine.input, convert.per_channel(along.scale, shift, spatial), "per_channel")
+    kind = "subtract" if bool((along.scale == 1).all()) else "per_channel"
+    return _leaf(node, affine.input, convert.per_channel(along.scale, shift, spatial), kind)
 
 
 def _average_pool(node: Node) -> Read | Refusal | None:

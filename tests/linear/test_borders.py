@@ -146,3 +146,10 @@ def test_a_pad_value_that_nobody_reads_is_dropped() -> None:
     pad, undo = (convert.constant_pad(3, [(p, p), (p, p)], 2.0) for p in (1, -1))
     op = compose(undo, pad)
     assert isinstance(op, Operator) and op.pad_value is None and op.is_pointwise
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_no_pad_value(bad: float) -> None:
+    first = convert.linear(torch.full((2, 2), bad, dtype=torch.float64), random((2,), 1), rank=2)
+    refused = compose(conv(2, 2, 3, p=1)[1], first, None, Repair.PAD_VALUE)
+    assert isinstance(refused, Refusal) and "finite" in refused.reason

@@ -1,5 +1,6 @@
 """Grouped products, groups taken apart and found again, taps cropped and spaced."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from linear.strategies import Case, channels, common, convolutions, random, relative, transposed
-from nascc.passes.linear import convert
+from nascc.passes.errors import PassError
+from nascc.passes.linear import convert, rearrange
 from nascc.passes.linear.channels import blocks, diagonal_blocks, multiply, regroup
 from nascc.passes.linear.convolution import run, to_convolution
 from nascc.passes.linear.embed import with_groups
@@ -99,3 +101,19 @@ def test_what_pads_or_crops_is_not_pointwise() -> None:
     assert not convert.constant_pad(3, [(0, -1), (0, 0)]).is_pointwise
     assert not convert.constant_pad(3, [(1, 0), (0, 0)]).is_pointwise
     assert not replace(convert.identity(3, 2), ones=random((3, 1, 1), 1)).is_pointwise
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: convert.convolution(torch.zeros(0, 3, 1, 1), None, [1, 1], [0, 0], [1, 1]),
+        lambda: convert.convolution(torch.zeros(4, 3, 1, 1), None, [1, 1], [0, 0], [1, 1], 3),
+        lambda: convert.linear(torch.zeros(3, 0), None),
+        lambda: convert.identity(0, 2),
+        lambda: convert.constant_pad(0, [(1, 1)]),
+        lambda: rearrange.select([], 4, 2),
+    ],
+)
+def test_no_channels_no_operator(make: Callable[[], Operator]) -> None:
+    with pytest.raises(PassError, match="channels that its groups divide"):
+        make()

@@ -22,7 +22,7 @@ from linear.strategies import check, random
 from nascc.passes.linear import convert, rearrange
 from nascc.passes.linear.add import add
 from nascc.passes.linear.compose import Repair, compose
-from nascc.passes.linear.concatenate import concatenate
+from nascc.passes.linear.concatenate import concatenate, take_outputs
 from nascc.passes.linear.convolution import to_convolution
 from nascc.passes.linear.operator import Operator, Refusal
 
@@ -149,3 +149,14 @@ def test_split_convolutions_concat_is_one_grouped_convolution() -> None:
     merged = concatenate(ops)
     assert isinstance(merged, Operator) and merged.groups == 2
     check(merged, x, torch.cat([halves[0][0](x[:, :4]), halves[1][0](x[:, 4:])], 1))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_outputs_taken_from_one_operator(groups: int) -> None:
+    stages, x = [conv(4, 8, 1), conv(8, 8, 3, p=1, g=groups)], image(4)
+    op, order = fold(stages, repair=Repair.ONES), [5, 0, 0, 7]
+    assert isinstance(op, Operator)
+    check(take_outputs(op, order), x, run_chain(stages, x)[:, order])
+    outline = take_outputs(op.outline(), order)
+    assert outline.kernel.is_meta and outline.c_out == 4 and outline.gain is not None
+    assert torch.equal(outline.gain, take_outputs(op, order).gain)

@@ -1,12 +1,13 @@
 """Decisions by hand: what pays, what does not, what is free once merged, and what the plan says about it."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from linear.strategies import random
 from nascc.passes.linear import convert, pool, rearrange
-from nascc.passes.linear.cost import flops, roofline
+from nascc.passes.linear.cost import flops, roofline, traffic
 from nascc.passes.linear.deploy import Deployed
 from nascc.passes.linear.description import LinearOp
 from nascc.passes.linear.forms import Form, Shape, build
@@ -197,3 +198,12 @@ def test_nothing_to_do_in_a_single_operator() -> None:
     assert isinstance(one, Leaf) and isinstance(one.operator, Operator)
     for mode in Mode:
         assert not plan(Region(one, SITE), flops, mode).changes
+
+
+def test_costs_of_a_convolution() -> None:
+    op = LinearOp("conv", 8, 16, (14, 14), (7, 7), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 2, True, batch=4)
+    assert op.macs == 4 * 49 * 16 * 4 * 9 and flops((op,)) == 2 * op.macs
+    assert op.params == 16 * 4 * 9 + 16
+    assert traffic((op,)) == 4 * (4 * 8 * 196 + 4 * 16 * 49 + op.params)
+    assert roofline((op,), 0.0, 0.0) == flops((op,)) and roofline((op,), 1e9, 0.0) == 1e9 * traffic((op,))
+    assert traffic((replace(op, dtype="float16"),)) == traffic((op,)) / 2

@@ -36,7 +36,10 @@ def profile(
     report: ReportPath = None,
     verbose: Verbose = False,
 ) -> None:
-    """Refit the latency model of a target to measured networks, three or more, and write it as a profile."""
+    """Refit a target's latency model to your measurements.
+
+    Three networks or more make a difference; the result is a profile for --target.
+    """
     execute(
         "profile",
         Reporting(as_json, report, verbose),
@@ -83,7 +86,9 @@ def lines(found: "Refit", destination: Path) -> list[str]:
 
 def score_words(score: "Score") -> str:
     """An error and a rank correlation in words."""
-    return f"{score.mape_percent:.1f} % mean error, {score.worst_percent:.1f} % at worst, rank correlation {score.tau:.2f}"
+    return (
+        f"{score.mape_percent:.1f} % mean error, {score.worst_percent:.1f} % at worst, rank correlation {score.tau:.2f}"
+    )
 
 
 def kernels_of(models: "dict[str, float]", folder: Path) -> "dict[str, tuple[Kernel, ...]]":
