@@ -17,6 +17,7 @@ from nascc.compiler.collapse_costs import collapse_cost as load_collapse_cost
 from nascc.compiler.deploy import Deployed, deploy
 from nascc.compiler.entries import pass_entry, sizes
 from nascc.compiler.errors import NotEquivalent, UsageError
+from nascc.compiler.estimates import estimated_latency
 from nascc.compiler.provenance import new_report
 from nascc.compiler.reference import Reference
 from nascc.compiler.report import PassEntry, Report, TargetEntry
@@ -101,6 +102,7 @@ def compile(
     inputs: Any = None,
     target: str | Target = "cpu",
     *,
+    power_mode: str | None = None,
     opset: int | None = None,
     shapes: Sequence[InputSpec | str] | None = None,
     input_names: Sequence[str] | None = None,
@@ -110,7 +112,7 @@ def compile(
     passes: str | Sequence[Pass] | None = None,
     skip: Sequence[str] = (),
     collapse: str = "auto",
-    collapse_cost: str | Cost = "flops",
+    collapse_cost: str | Cost = "target",
     verify: bool = True,
     lower: bool = True,
     simplify: bool = False,
@@ -122,8 +124,9 @@ def compile(
 
     `inputs` are example arguments, or `shapes` describes them (`"x:Nx3x224x224:uint8"`, a letter is a dynamic size).
     `passes` replaces the default pipeline, `skip` names passes to leave out, `collapse` says when regions of linear
-    operators become fewer ones: auto (where it pays), always, never. `collapse_cost` tells what pays: "flops",
-    "measured" (timed in onnxruntime on this host), or a function of descriptions. With `verify` the graph is compared
+    operators become fewer ones: auto (where it pays), always, never. `collapse_cost` tells what pays: "target"
+    (its latency model in `power_mode`; operations where it has none), "flops", "measured" (timed in onnxruntime on this
+    host), or a function of descriptions. With `verify` the graph is compared
     with the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs
     and on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
 
@@ -131,9 +134,9 @@ def compile(
     """
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
-    pipeline = _pipeline(passes, skip, collapse, load_collapse_cost(collapse_cost))
+    pipeline = _pipeline(passes, skip, collapse, load_collapse_cost(collapse_cost, profile, power_mode))
     steps, report = _Steps(progress), new_report("compile", seed=seed)
-    report.target = _target_entry(profile, opset)
+    report.target = _target_entry(profile, power_mode, opset)
     names = {"input_names": input_names, "output_names": output_names}
     with steps.step("capture"):
         captured = capture(model, inputs, shapes=_specs(shapes), **names, mean=mean, std=std, seed=seed)
@@ -144,6 +147,7 @@ def compile(
             reference = Reference.of(captured, seed=seed, data=data)
     graph = g.copy_graph(captured.gm)
     report.passes = _rewrite(graph, pipeline, reference, steps)
+    report.latency = estimated_latency(captured.gm, graph, profile, power_mode, opset)
     deployed = verification = None
     if lower:
         with steps.step("lower"):
@@ -252,5 +256,11 @@ def _checked_opset(opset: int | None, target: Target) -> int:
     return opset
 
 
-def _target_entry(target: Target, opset: int) -> TargetEntry:
-    return TargetEntry(name=target.name, tensorrt=target.tensorrt, opset=opset, ir_version=ir_version_of(opset))
+def _target_entry(target: Target, power_mode: str | None, opset: int) -> TargetEntry:
+    mode = None
+    if target.silicon is not None:
+        mode = target.silicon.mode(power_mode)
+    elif power_mode is not None:
+        raise UsageError(f"{target.name} has no power modes, got '{power_mode}'")
+    ir_version = ir_version_of(opset)
+    return TargetEntry(name=target.name, tensorrt=target.tensorrt, opset=opset, ir_version=ir_version, power_mode=mode)

@@ -31,7 +31,7 @@ class Branches(nn.Module):
         self.head = nn.Conv2d(8, 4, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.free(self.norm(self.stem(x)).relu()))
+        return self.head(self.free(self.norm(self.stem(x)).relu()).relu())
 
 
 class DataDependent(nn.Module):
@@ -265,7 +265,7 @@ def test_what_collapses(options: list[str], convolutions: int, here: Path) -> No
 
 @pytest.mark.parametrize(
     ("option", "choices"),
-    [("--collapse", ("auto", "always", "never")), ("--collapse-cost", ("flops", "measured"))],
+    [("--collapse", ("auto", "always", "never")), ("--collapse-cost", ("target", "flops", "measured"))],
 )
 def test_unknown_choice_names_the_known_ones(
     option: str, choices: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]

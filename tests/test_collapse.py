@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from collapsible import APART, COLLAPSE, MERGE, built, c_bn, conv, seq
+from collapsible import APART, COLLAPSE, MERGE, bn, built, c_bn, conv, seq
 from kit import check_pass, ir, operators, outputs, relative_error
 from nascc.passes import (
     CollapseLinear,
@@ -182,3 +182,11 @@ class Normalised(nn.Module):
 @pytest.mark.parametrize("mode", ["auto", "always"])
 def test_a_shift_before_a_padded_convolution_settles(mode: str) -> None:
     check_pass(CollapseLinear(mode=mode), built(Normalised), image((2, 3, 7, 7)))
+
+
+@pytest.mark.parametrize("mode", ["auto", "always"])
+@pytest.mark.parametrize("cost", [None, lambda ops: float(len(ops))])
+def test_a_pad_before_a_convolution_settles(mode: str, cost: Any) -> None:
+    model = built(lambda: seq(nn.ZeroPad2d((0, 1, 0, 1)), conv(4, 4, 3, stride=2), bn(4), nn.Hardswish()))
+    options = {} if cost is None else {"cost": cost}
+    check_pass(CollapseLinear(mode=mode, **options), model, image((1, 4, 8, 8)))

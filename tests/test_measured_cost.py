@@ -18,6 +18,7 @@ from nascc.compiler.operator_models import BUILDERS, example, neighbours_model, 
 from nascc.passes import CollapseLinear
 from nascc.passes.linear.cost import flops
 from nascc.passes.linear.description import CONVOLUTIONS, MOVES, LinearOp
+from nascc.runtime.profile import load_target
 from nascc.runtime.runners.onnx import OnnxRunner
 
 IMAGE = LinearOp("conv", 4, 6, (8, 8), (8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), bias=True, batch=2)
@@ -185,8 +186,11 @@ def test_it_decides_what_collapses() -> None:
 
 
 def test_costs_by_name() -> None:
-    assert collapse_cost("flops") is flops
-    assert isinstance(collapse_cost("measured"), MeasuredCost)
-    assert collapse_cost(flops) is flops
+    cpu = load_target("cpu")
+    assert collapse_cost("flops", cpu) is flops
+    assert collapse_cost("target", cpu) is flops
+    assert collapse_cost("target", load_target("nano")) is not flops
+    assert isinstance(collapse_cost("measured", cpu), MeasuredCost)
+    assert collapse_cost(flops, cpu) is flops
     with pytest.raises(UsageError, match=f"one of {', '.join(COLLAPSE_COSTS)}, got 'time'"):
-        collapse_cost("time")
+        collapse_cost("time", cpu)

@@ -1,7 +1,7 @@
 """What `nascc fuse` did, as lines for a person."""
 
 from nascc.compiler import Compiled
-from nascc.compiler.report import Report
+from nascc.compiler.report import Latency, Report
 from nascc.tools import render
 from nascc.tools.source import Source
 
@@ -15,6 +15,7 @@ def lines(compiled: Compiled, name: str, source: Source, *, verbose: bool = Fals
         *(render.line("kept", text) for text in render.kept(report.passes, every=verbose)),
         render.line("verified", verified(report), seconds.get("verify")),
         *([render.line("lowered", lowered(report), seconds.get("lower"))] if compiled.deployed else []),
+        *([render.line("estimated", estimated(report.latency))] if report.latency else []),
         *render.warnings(report),
         *before_and_after(compiled, source),
         render.line("wrote", wrote(compiled)),
@@ -49,6 +50,11 @@ def lowered(report: Report) -> str:
     assert target is not None
     runtime = f" (TensorRT {target.tensorrt})" if target.tensorrt else ""
     return f"opset {target.opset}, IR {target.ir_version}; {target.name}{runtime}: every node follows that opset"
+
+
+def estimated(latency: Latency) -> str:
+    """Milliseconds before and after on the target, and what the estimate rests on."""
+    return f"{latency.before_ms:.3g} -> {latency.median_ms:.3g} ms on {latency.calibration}"
 
 
 def onnx_nodes(compiled: Compiled) -> int | None:

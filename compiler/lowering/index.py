@@ -103,15 +103,17 @@ def embedding(w: Writer, weight: Value, at: Value, *details: Any) -> Value:
     return gather(w, weight, _as_index(w, at), 0)
 
 
-def gather_elements(w: Writer, x: Value, dim: int, at: Value, sparse: bool = False) -> Value:
+def gather_elements(w: Writer, x: Value, dim: int, at: Value, sparse_grad: bool = False) -> Value:
     """result[i][j] = x[at[i][j]][j] for axis 0."""
     axis = dim % x.rank
     return w.emit("GatherElements", x, _as_index(w, at), dtype=x.dtype, shape=at.shape, axis=axis)
 
 
-def take_along_dim(w: Writer, x: Value, at: Value, dim: int) -> Value:
-    """gather with the other axes broadcast."""
-    axis = dim % x.rank
+def take_along_dim(w: Writer, x: Value, at: Value, dim: int | None = None) -> Value:
+    """gather with the other axes broadcast; without an axis both are read as one row."""
+    if dim is None:
+        x, at = (reshape(w, v, (math.prod(int(d) for d in v.shape),)) for v in (x, at))
+    axis = 0 if dim is None else dim % x.rank
     shapes = [(*v.shape[:axis], 1, *v.shape[axis + 1 :]) for v in (x, at)]
     common = broadcast(*shapes)
     x, at = (expand(w, v, (*common[:axis], v.shape[axis], *common[axis + 1 :])) for v in (x, at))

@@ -134,7 +134,6 @@ LOWERINGS: dict[Any, Any] = {
 NEEDS = {
     aten.grid_sampler.default: 16,
     aten.grid_sampler_2d.default: 16,
-    aten.grid_sampler_3d.default: 20,
     aten._upsample_bilinear2d_aa.vec: 18,
     aten._upsample_bicubic2d_aa.vec: 18,
 }

@@ -65,7 +65,7 @@ def reversed_axes(w: Writer, x: Value) -> Value:
     return transpose(w, x, range(x.rank)[::-1])
 
 
-def expand_to_recorded(w: Writer, x: Value, *details: Any) -> Value:
+def expand_to_recorded(w: Writer, x: Value, *details: Any, implicit: bool = False) -> Value:
     """expand, expand_as, broadcast_to."""
     return expand(w, x, w.out.shape)
 
@@ -210,7 +210,7 @@ def repeat(w: Writer, x: Value, repeats: Sequence[int | Value]) -> Value:
     return w.emit("Tile", x, w.sizes(repeats), dtype=x.dtype)
 
 
-def repeat_each(w: Writer, x: Value, repeats: int, dim: int | None = None) -> Value:
+def repeat_each(w: Writer, x: Value, repeats: int, dim: int | None = None, output_size: Any = None) -> Value:
     """Every element over and over along an axis."""
     if not isinstance(repeats, int):
         raise Refusal("repeats by counts known only at run time")

@@ -1,5 +1,6 @@
 """Plans for the regions of a graph, their application, and what is told about them."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from nascc.passes.base import Decision, Rewrite
 from nascc.passes.edit import absorb
 from nascc.passes.errors import PipelineError
 from nascc.passes.linear.cost import Cost
+from nascc.passes.linear.description import LinearOp
 from nascc.passes.linear.plan import Join, Mode, Plan, Planned, Row, Segment
 from nascc.passes.linear.planner import plan
 from nascc.passes.regions.find import IDENTITY, Found
@@ -50,9 +52,17 @@ def apply_plans(gm: fx.GraphModule, plans: tuple[RegionPlan, ...]) -> tuple[Rewr
 
 
 def _gains(segment: Segment) -> bool:
-    """Does a segment take another form that is cheaper, or as cheap with fewer operators?"""
-    fewer = len(segment.after) < len(segment.before)
-    return segment.form is not None and (fewer or segment.cost_after < segment.cost_before)
+    """Does a segment become fewer calls, or other calls that are cheaper? Else it would be rewritten for ever."""
+    before, after = _calls(segment.before), _calls(segment.after)
+    if segment.form is None or after == before:
+        return False
+    return after.total() < before.total() or segment.cost_after < segment.cost_before
+
+
+def _calls(ops: tuple[LinearOp, ...]) -> Counter[str]:
+    """The calls that operators are written as: a convolution that pads unevenly has a pad of its own in front."""
+    uneven = sum(op.kind == "conv" and any(before != after for before, after in op.padding) for op in ops)
+    return Counter(op.kind for op in ops) + Counter({"pad": uneven})
 
 
 def _replace(sink: Node, new: Node) -> None:

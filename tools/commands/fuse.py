@@ -42,6 +42,7 @@ class Collapse(str, Enum):
 class CollapseCost(str, Enum):
     """What decides where that pays."""
 
+    target = "target"
     flops = "flops"
     measured = "measured"
 
@@ -56,6 +57,9 @@ def fuse(
         typer.Option("--output", "-o", help="What to write: .onnx, or .pt2 for PyTorch. [FILE's name.onnx]"),
     ] = None,
     target: Annotated[str, typer.Option(help="A profile that `nascc targets` lists, or a .toml file.")] = "cpu",
+    power_mode: Annotated[
+        str | None, typer.Option(help="Power mode of the target, as `nascc targets NAME` lists them.  [its default]")
+    ] = None,
     opset: Annotated[int | None, typer.Option(help="ONNX opset, 11 to 20.  [the target's]")] = None,
     shapes: Shapes = None,
     input_names: Annotated[str | None, typer.Option(help="Names of the inputs, with commas.")] = None,
@@ -80,10 +84,10 @@ def fuse(
     collapse_cost: Annotated[
         CollapseCost,
         typer.Option(
-            help="What pays: fewer operations, the same answer everywhere; or less time measured in onnxruntime here, "
-            "which knows this processor but takes longer and may vary.",
+            help="What pays: less time by the target's latency model (fewer operations where it has none); "
+            "fewer operations; or less time measured in onnxruntime here, which takes longer and varies.",
         ),
-    ] = CollapseCost.flops,
+    ] = CollapseCost.target,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove the result equal (recorded).")] = True,
     data: Data = None,
     simplify: Annotated[bool, typer.Option("--simplify", help="Run onnxsim on the result, in a worker.")] = False,
@@ -101,6 +105,7 @@ def fuse(
     source = Source(file, model, kwargs, state_key, allow_pickle)
     settings = {
         "target": target,
+        "power_mode": power_mode,
         "opset": opset,
         "shapes": tuple(shapes or ()) or None,
         "input_names": words(input_names),
