@@ -42,6 +42,18 @@ class PadBias(nn.Module):
         return self.project(self.depthwise(y)) + x
 
 
+class Difference(nn.Module):
+    """x + scale * (f(x) - bn(x)), as RepMixer has it."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.mixer, self.norm = seq(conv(c, c, 3, padding=1, groups=c, bias=False), bn(c)), bn(c)
+        self.scale = nn.Parameter(torch.ones(c, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * (self.mixer(x) - self.norm(x))
+
+
 class Flattened(nn.Module):
     """Channel shuffle by hand, between grouped convolutions."""
 
@@ -130,6 +142,7 @@ MERGE: dict[str, Case] = {
         (3, 6),
         {"aten.linear.default": 1},
     ),
+    "difference": (lambda: Difference(4), (2, 4, 7, 7), ONE),
     "nested": (
         lambda: Branches(Branches(conv(4, 4, 3, padding=1), conv(4, 4, 1)), nn.Identity()),
         (2, 4, 7, 7),

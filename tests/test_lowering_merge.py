@@ -66,6 +66,15 @@ MERGED: dict[str, tuple[Callable[..., Any], dict[str, int]]] = {
         {"Mul": 1},
     ),
     "uneven adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, (3, 7)), {"MatMul": 2}),
+    "axes dropped and put back": (lambda x: x / x.sum(1).unsqueeze(1), {"ReduceSum": 1, "Div": 1}),
+    "axes dropped for another user": (
+        lambda x: (x / (s := x.sum(1)).unsqueeze(1), s),
+        {"ReduceSum": 1, "Unsqueeze": 1, "Div": 1},
+    ),
+    "transpose of axes of size 1": (
+        lambda x: x.reshape(1, 1, 8, 120).transpose(1, 2).relu().transpose(1, 2).reshape(8, 120),
+        {"Reshape": 2, "Relu": 1},
+    ),
     "roll": (lambda x: x.roll((1, 2), (2, 3)), {"Split": 2, "Concat": 2}),
 }
 

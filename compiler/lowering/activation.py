@@ -7,7 +7,8 @@ import torch
 from nascc.compiler.lowering.arithmetic import binary, compare, unary, where
 from nascc.compiler.lowering.clip import clip
 from nascc.compiler.lowering.dtypes import cast
-from nascc.compiler.lowering.layout import reshape, split, swap_to_last, transpose
+from nascc.compiler.lowering.layout import reshape, swap_to_last, transpose
+from nascc.compiler.lowering.pieces import split
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Value, is_float
 from nascc.compiler.lowering.writer import Writer

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from nascc.compiler.lowering.layout import concat, slice_axis, squeeze, unsqueeze
+from nascc.compiler.lowering.layout import squeeze, unsqueeze
+from nascc.compiler.lowering.pieces import concat, slice_axis
 from nascc.compiler.lowering.reduction import reduce
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Shape, Value

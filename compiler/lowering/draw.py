@@ -103,8 +103,11 @@ class _Artist:
         options = {k: self._lift(v) for k, v in named.items() if k not in RECORDED}
         result = _lowering(node, self.w.opset)(self.w, *arguments, **options)
         if isinstance(result, tuple):
-            return tuple(None if v is None else self._settle(v, s) for v, s in zip(result, self.w.outs, strict=False))
-        return self._settle(result, self.w.out)
+            pairs = zip(result, self.w.outs, strict=False)
+            return tuple(None if value is None else self._settle(value, spec) for value, spec in pairs)
+        value = self._settle(result, self.w.out)
+        value.users = max(value.users, len(node.users))
+        return value
 
     def _constants(self, node: Node, tensors: tuple[torch.Tensor, ...], sources: list[Node]) -> Result:
         """Computed constants; one made from one parameter keeps its name."""

@@ -8,7 +8,8 @@ import torch
 
 from nascc.compiler.lowering.arithmetic import binary, where
 from nascc.compiler.lowering.dtypes import Operand, cast, operand
-from nascc.compiler.lowering.layout import concat, expand, gather, reshape, transpose, unsqueeze
+from nascc.compiler.lowering.layout import expand, reshape, transpose, unsqueeze
+from nascc.compiler.lowering.pieces import concat, gather
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Shape, Value, broadcast
 from nascc.compiler.lowering.writer import Writer

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from nascc.compiler.lowering.dtypes import cast
-from nascc.compiler.lowering.layout import concat, numbers, slice_axis
+from nascc.compiler.lowering.layout import numbers
+from nascc.compiler.lowering.pieces import concat, slice_axis
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Value
 from nascc.compiler.lowering.writer import Writer

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from nascc.compiler.lowering.layout import concat, reshape, slice_axis, squeeze, transpose
+from nascc.compiler.lowering.layout import reshape, squeeze, transpose
+from nascc.compiler.lowering.pieces import concat, slice_axis
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Spec, Value
 from nascc.compiler.lowering.writer import Writer

@@ -7,18 +7,8 @@ from typing import Any
 import torch
 
 from nascc.compiler.lowering.dtypes import cast
-from nascc.compiler.lowering.layout import (
-    INT64_MAX,
-    concat,
-    expand,
-    gather,
-    reshape,
-    slice_axis,
-    split,
-    squeeze,
-    transpose,
-    unsqueeze,
-)
+from nascc.compiler.lowering.layout import expand, reshape, squeeze, transpose, unsqueeze
+from nascc.compiler.lowering.pieces import INT64_MAX, concat, gather, slice_axis, split
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Dim, Value
 from nascc.compiler.lowering.writer import Writer

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from nascc.compiler.lowering.dtypes import SMALL_INTEGERS, cast
-from nascc.compiler.lowering.layout import slice_axis, squeeze
+from nascc.compiler.lowering.layout import squeeze
+from nascc.compiler.lowering.pieces import slice_axis
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Spec, Value
 from nascc.compiler.lowering.writer import Writer

@@ -15,7 +15,7 @@ class Value:
     """A tensor of the graph: the result of an operator, a graph input, or (with `tensor`) a constant.
 
     A dynamic size is the text of its expression. `tensor` may hold a wider float type than `dtype`: it is rounded
-    once, when it is written.
+    once, when it is written. `users` counts the nodes of the captured graph that read the value.
     """
 
     dtype: torch.dtype
@@ -23,6 +23,7 @@ class Value:
     op: "Op | None" = None
     tensor: torch.Tensor | None = None
     name: str = ""
+    users: int = 1
 
     @property
     def rank(self) -> int:

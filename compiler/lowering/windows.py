@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from nascc.compiler.lowering.conv import full
-from nascc.compiler.lowering.layout import gather, reshape, transpose
+from nascc.compiler.lowering.layout import reshape, transpose
+from nascc.compiler.lowering.pieces import gather
 from nascc.compiler.lowering.unlowerable import Refusal
 from nascc.compiler.lowering.values import Value
 from nascc.compiler.lowering.writer import Writer

@@ -8,7 +8,7 @@ from torch import fx
 from torch.fx import Node
 
 from nascc.passes import graph as g
-from nascc.passes.linear.convert import identity
+from nascc.passes.linear.convert import per_channel
 from nascc.passes.linear.operator import Refusal
 from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Region, Site, Sum, flatten, leaves
 from nascc.passes.regions.read import Read, is_channels_last, rank_of, read, sizes_of
@@ -23,7 +23,8 @@ ACTIVATIONS = {
     aten.leaky_relu.default: "leaky_relu",
     aten.sigmoid.default: "sigmoid",
 }
-IDENTITY = "identity"
+IDENTITY, NEGATION = "identity", "negation"
+"""Names of leaves that are no calls of their own: the straight branch of a residual, and the minus of a difference."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +106,10 @@ class Finder:
             branches = [_branch(ladder, source) for ladder in ladders]
             inside = frozenset([node]).union(*(step.inside for branch in branches for step in branch))
             if all(set(n.users) <= inside for n in inside if n is not node):
-                parts = tuple(_expression(branch, source) for branch in branches)
-                return Step(source, kind(parts), inside)
+                parts = [_expression(branch, source) for branch in branches]
+                if g.is_call(node, aten.sub.Tensor):
+                    parts[1] = flatten(Chain((parts[1], _virtual(NEGATION, -1.0, node))))
+                return Step(source, kind(tuple(parts)), inside)
         return None
 
     def _ladder(self, value: Node, join: Node) -> dict[Node, Step | None]:
@@ -129,8 +132,8 @@ def _found(source: Node, sink: Node, expression: Expr, inside: Iterable[Node]) -
 
 
 def _joined(node: Node) -> tuple[type[Sum] | type[Concat] | None, list[Node]]:
-    """A sum or a concatenation of values along the channels, and its inputs."""
-    if g.is_call(node, aten.add.Tensor) and not node.kwargs and g.is_floating(node):
+    """A sum, a difference or a concatenation of values along the channels, and its inputs."""
+    if g.is_call(node, aten.add.Tensor, aten.sub.Tensor) and not node.kwargs and g.is_floating(node):
         inputs = [a for a in node.args if isinstance(a, Node) and not g.is_constant(a)]
         if len(inputs) == 2 and all(_same_form(a, node) for a in inputs):
             return Sum, inputs
@@ -159,9 +162,14 @@ def _branch(ladder: dict[Node, Step | None], source: Node) -> list[Step]:
 
 def _expression(branch: list[Step], source: Node) -> Expr:
     if not branch:
-        spatial = max(0, rank_of(source))
-        return Leaf(IDENTITY, identity(int(g.shape(source)[1]), spatial), IDENTITY)
+        return _virtual(IDENTITY, 1.0, source)
     return flatten(Chain(tuple(step.expression for step in branch)))
+
+
+def _virtual(name: str, factor: float, like: Node) -> Leaf:
+    """A leaf that multiplies by 1 or -1 and costs nothing."""
+    scale = torch.full((int(g.shape(like)[1]),), factor, dtype=torch.float64)
+    return Leaf(name, per_channel(scale, None, max(0, rank_of(like))), IDENTITY)
 
 
 def _one_layout(a: Node, b: Node) -> bool:

@@ -15,7 +15,7 @@ from nascc.passes.linear.cost import Cost
 from nascc.passes.linear.description import LinearOp
 from nascc.passes.linear.plan import Join, Mode, Plan, Planned, Row, Segment
 from nascc.passes.linear.planner import plan
-from nascc.passes.regions.find import IDENTITY, Found
+from nascc.passes.regions.find import Found
 from nascc.passes.regions.write import PlanWriter
 
 
@@ -28,7 +28,7 @@ class RegionPlan:
 
     def label(self, name: str) -> str:
         """What users know a leaf as: its module path."""
-        return name if name == IDENTITY else g.label(self.found.nodes[name])
+        return g.label(self.found.nodes[name]) if name in self.found.nodes else name
 
 
 def plan_regions(found: Iterable[Found], cost: Cost, mode: str) -> tuple[RegionPlan, ...] | None:

@@ -13,7 +13,7 @@ from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
 from nascc.passes.linear.emit import Emitter, emit
 from nascc.passes.linear.plan import Plan, Segment
 from nascc.passes.linear.region import Leaf
-from nascc.passes.regions.find import IDENTITY, Found
+from nascc.passes.regions.find import IDENTITY, NEGATION, Found
 from nascc.passes.views import Conv, Linear
 
 aten = torch.ops.aten
@@ -32,7 +32,11 @@ class PlanWriter:
         return emit(plan.root, self.found.source, Emitter(self._leaf, self._deployed, self._joined))
 
     def _leaf(self, leaf: Leaf, x: Node) -> Node:
-        return x if leaf.name == IDENTITY else self._again(self.found.nodes[leaf.name], x)
+        if leaf.name == IDENTITY:
+            return x
+        if leaf.name == NEGATION:
+            return self.edit.call(aten.neg.default, x)
+        return self._again(self.found.nodes[leaf.name], x)
 
     def _again(self, node: Node, x: Node) -> Node:
         """The same call on another value, which may have other channels."""
@@ -47,13 +51,15 @@ class PlanWriter:
             return self.edit.call(aten.cat.default, values, 1)
         total = values[0]
         for value in values[1:]:
-            total = self.edit.call(aten.add.Tensor, total, value)
+            is_difference = g.is_call(value, aten.neg.default) and not value.users
+            target, operand = (aten.sub.Tensor, value.args[0]) if is_difference else (aten.add.Tensor, value)
+            total = self.edit.call(target, total, operand)
         return total
 
     # ---- new convolutions --------------------------------------------------------------------------------------
 
     def _deployed(self, step: Deployed, x: Node, segment: Segment) -> Node:
-        members = [self.found.nodes[name] for name in segment.members if name != IDENTITY]
+        members = [self.found.nodes[name] for name in segment.members if name in self.found.nodes]
         main = next((n for n in members if Conv.of(n) or Linear.of(n)), members[0])
         if step.subtract is not None:
             shape = (1, -1, *[1] * (len(g.shape(x)) - 2))
