@@ -11,7 +11,7 @@ from nascc.compiler.lowering.dtypes import Operand, cast, operand
 from nascc.compiler.lowering.layout import expand, reshape, transpose, unsqueeze
 from nascc.compiler.lowering.pieces import concat, gather
 from nascc.compiler.lowering.unlowerable import Refusal
-from nascc.compiler.lowering.values import Shape, Value, broadcast
+from nascc.compiler.lowering.values import Dim, Shape, Value, broadcast
 from nascc.compiler.lowering.writer import Writer
 
 aten = torch.ops.aten
@@ -25,7 +25,7 @@ def index(w: Writer, x: Value, indices: Sequence[Value | None]) -> Value:
     if any(v.dtype in (torch.bool, torch.uint8) for v in found):
         raise Refusal("selects by a mask, so the shape of the result depends on the data")
     if len(found) == 1:
-        return gather(w, x, _as_index(w, found[0]), named[0])
+        return gather(w, x, _as_index(w, found[0], x.shape[named[0]]), named[0])
     adjacent = named == list(range(named[0], named[0] + len(named)))
     if not adjacent:
         rest = [a for a in range(x.rank) if a not in named]
@@ -43,7 +43,10 @@ def _unmasked(w: Writer, x: Value | None) -> list[Value | None]:
     return [w.literal(places, torch.int64) for places in x.tensor.nonzero(as_tuple=True)]
 
 
-def _as_index(w: Writer, x: Value) -> Value:
+def _as_index(w: Writer, x: Value, size: Dim = "") -> Value:
+    """An index in a type that ONNX takes; constant places in an axis of known size are counted from the front."""
+    if x.tensor is not None and isinstance(size, int):
+        return w.literal(torch.remainder(x.tensor.to(torch.int64), size), torch.int64)
     return x if x.dtype == torch.int32 else cast(w, x, torch.int64)
 
 
@@ -96,7 +99,7 @@ def index_put(w: Writer, x: Value, indices: Sequence[Value | None], values: Valu
 
 def index_select(w: Writer, x: Value, dim: int, at: Value) -> Value:
     """Places along one axis."""
-    return gather(w, x, _as_index(w, at), dim % x.rank)
+    return gather(w, x, _as_index(w, at, x.shape[dim]), dim % x.rank)
 
 
 def embedding(w: Writer, weight: Value, at: Value, *details: Any) -> Value:

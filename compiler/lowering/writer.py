@@ -116,6 +116,17 @@ class Writer:
             return self.emit("Shape", value, dtype=torch.int64, shape=one, start=axis, end=axis + 1)
         return self.emit("Gather", self._shape_of(value), self.ints([axis]), dtype=torch.int64, shape=one, axis=0)
 
+    def _section(self, dims: tuple[Dim | Value, ...]) -> Value | None:
+        """Several dynamic sizes that stand side by side in one shape, read at once."""
+        first = dims[0] if dims else None
+        if self.opset < 15 or len(dims) < 2 or not isinstance(first, str) or first not in self._places:
+            return None
+        value, axis = self._places[first]
+        end = axis + len(dims)
+        if dims != value.shape[axis:end] or not all(isinstance(d, str) for d in dims):
+            return None
+        return self.emit("Shape", value, dtype=torch.int64, shape=(len(dims),), start=axis, end=end)
+
     def _shape_of(self, value: Value) -> Value:
         if (value, "shape") not in self._views:
             self._views[value, "shape"] = self.emit("Shape", value, dtype=torch.int64, shape=(value.rank,))
@@ -125,6 +136,8 @@ class Writer:
         """A whole shape as an int64 vector; neighbouring numbers become one literal."""
         if near is not None and tuple(dims) == near.shape and sum(isinstance(d, str) for d in near.shape) > 1:
             return self._shape_of(near)
+        if (section := self._section(tuple(dims))) is not None:
+            return section
         parts: list[Value | list[int]] = []
         for dim in dims:
             if not isinstance(dim, int):
