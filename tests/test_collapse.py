@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from collapsible import APART, COLLAPSE, MERGE, bn, built, c_bn, conv, seq
+from collapsible import APART, COLLAPSE, MERGE, Branches, bn, built, c_bn, conv, seq
 from kit import check_pass, ir, operators, outputs, relative_error
 from nascc.passes import (
     CollapseLinear,
@@ -190,3 +190,50 @@ def test_a_pad_before_a_convolution_settles(mode: str, cost: Any) -> None:
     model = built(lambda: seq(nn.ZeroPad2d((0, 1, 0, 1)), conv(4, 4, 3, stride=2), bn(4), nn.Hardswish()))
     options = {} if cost is None else {"cost": cost}
     check_pass(CollapseLinear(mode=mode, **options), model, image((1, 4, 8, 8)))
+
+
+class Sequences(nn.Module):
+    """Linear layers on sequences with a residual around them, then a mean over the channels that are not theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 9), nn.Linear(9, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + self.b(self.a(x))
+        return y + y.mean(2, keepdim=True).expand(2, 5, 6) - self.b(self.a(y).mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize("mode", ["auto", "always"])
+def test_channels_that_stand_last_do_not_mix_with_those_that_stand_first(mode: str) -> None:
+    model = built(Sequences)
+    check_pass(CollapseLinear(mode=mode), model, image((2, 5, 6)))
+    check_pass(MergeBranches(mode=mode), model, image((2, 5, 6)))
+
+
+def test_a_residual_around_linear_layers_on_sequences() -> None:
+    model = built(lambda: Branches(seq(nn.Linear(6, 12), nn.Linear(12, 6)), nn.Identity()))
+    gm = ir(model, image((2, 5, 6)))
+    before = outputs(gm, [image((2, 5, 6))])
+    run_pass(CollapseLinear(mode="always"), gm)
+    assert operators(gm) == {"aten.linear.default": 1}
+    assert relative_error(before, outputs(gm, [image((2, 5, 6))])) <= 1e-10
+
+
+class AffineOnVectors(nn.Module):
+    """Scales and shifts along the last axis, and what feeds them is no layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        c = torch.linspace(0.5, 2, x.shape[-1])
+        return (torch.tanh(x) * c + 1) * (c + 1) - c
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (2, 5, 6), (3, 6)])
+@pytest.mark.parametrize("mode", ["auto", "always"])
+def test_affine_maps_on_vectors(mode: str, shape: tuple[int, ...]) -> None:
+    x = image(shape)
+    gm = prepared(AffineOnVectors(), x)
+    before = outputs(gm, [x])
+    run_pass(CollapseLinear(mode=mode), gm)
+    assert relative_error(before, outputs(gm, [x])) <= 1e-10
+    assert not run_pass(CollapseLinear(mode=mode), gm)

@@ -23,6 +23,7 @@ ACTIVATIONS = {
     aten.leaky_relu.default: "leaky_relu",
     aten.sigmoid.default: "sigmoid",
 }
+FIRST, LAST = "first", "last"
 IDENTITY, NEGATION = "identity", "negation"
 """Names of leaves that are no calls of their own: the straight branch of a residual, and the minus of a difference."""
 
@@ -39,11 +40,15 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step up from a value: an expression from `source`, and the calls inside it."""
+    """One step up from a value: an expression from `source`, the calls inside it, and where its channels stand.
+
+    `layout` is FIRST (axis 1) or LAST; None where both are the same axis.
+    """
 
     source: Node
     expression: Expr
     inside: frozenset[Node]
+    layout: str | None
 
 
 @dataclass
@@ -75,10 +80,13 @@ class Finder:
         """Go up from `sink` while the value above has no reader outside."""
         parts: list[Expr] = []
         inside: set[Node] = set()
-        here = sink
+        here, layout = sink, None
         while (step := self.step(here)) is not None:
-            if here is not sink and (not set(here.users) <= inside or not _one_layout(sink, here)):
+            if here is not sink and not (set(here.users) <= inside and _same_kind(sink, here)):
                 break
+            if None not in (layout, step.layout) and layout != step.layout:
+                break
+            layout = layout or step.layout
             parts.insert(0, step.expression)
             inside |= step.inside
             here = step.source
@@ -94,7 +102,7 @@ class Finder:
         found = read(node)
         if isinstance(found, Refusal):
             self.refusals[node] = found.reason
-        return Step(found.input, found.leaf, frozenset([node])) if isinstance(found, Read) else None
+        return Step(found.input, found.leaf, frozenset([node]), _layout(node)) if isinstance(found, Read) else None
 
     def _join(self, node: Node) -> Step | None:
         kind, inputs = _joined(node)
@@ -105,11 +113,15 @@ class Finder:
         for source in common:
             branches = [_branch(ladder, source) for ladder in ladders]
             inside = frozenset([node]).union(*(step.inside for branch in branches for step in branch))
+            layouts = {step.layout for branch in branches for step in branch} - {None}
+            if len(layouts) > 1 or (kind is Concat and LAST in layouts):
+                continue
             if all(set(n.users) <= inside for n in inside if n is not node):
-                parts = [_expression(branch, source) for branch in branches]
+                layout = next(iter(layouts), None if len(g.shape(node)) == 2 else FIRST)
+                parts = [_expression(branch, source, layout) for branch in branches]
                 if g.is_call(node, aten.sub.Tensor):
-                    parts[1] = flatten(Chain((parts[1], _virtual(NEGATION, -1.0, node))))
-                return Step(source, kind(tuple(parts)), inside)
+                    parts[1] = flatten(Chain((parts[1], _virtual(NEGATION, -1.0, node, layout))))
+                return Step(source, kind(tuple(parts)), inside, layout)
         return None
 
     def _ladder(self, value: Node, join: Node) -> dict[Node, Step | None]:
@@ -117,7 +129,7 @@ class Finder:
         ladder: dict[Node, Step | None] = {}
         here: Node | None = value
         while here is not None:
-            step = self.step(here) if _one_layout(join, here) else None
+            step = self.step(here) if _same_kind(join, here) else None
             ladder[here] = step
             here = None if step is None else step.source
         return ladder
@@ -160,26 +172,28 @@ def _branch(ladder: dict[Node, Step | None], source: Node) -> list[Step]:
     return steps
 
 
-def _expression(branch: list[Step], source: Node) -> Expr:
+def _expression(branch: list[Step], source: Node, layout: str | None) -> Expr:
     if not branch:
-        return _virtual(IDENTITY, 1.0, source)
+        return _virtual(IDENTITY, 1.0, source, layout)
     return flatten(Chain(tuple(step.expression for step in branch)))
 
 
-def _virtual(name: str, factor: float, like: Node) -> Leaf:
+def _virtual(name: str, factor: float, like: Node, layout: str | None) -> Leaf:
     """A leaf that multiplies by 1 or -1 and costs nothing."""
-    scale = torch.full((int(g.shape(like)[1]),), factor, dtype=torch.float64)
-    return Leaf(name, per_channel(scale, None, max(0, rank_of(like))), IDENTITY)
+    axis, spatial = (-1, 0) if layout == LAST else (1, max(0, rank_of(like)))
+    scale = torch.full((int(g.shape(like)[axis]),), factor, dtype=torch.float64)
+    return Leaf(name, per_channel(scale, None, spatial), IDENTITY)
 
 
-def _one_layout(a: Node, b: Node) -> bool:
-    """Do both values keep their channels in the same place, with as many axes and the same recorded dtype?"""
-    if g.dtype(a) != g.dtype(b) or len(g.shape(a)) != len(g.shape(b)):
-        return False
-    if len(g.shape(a)) == 2:
-        return True
-    reads = [n for n in (a, b) if n.op == "call_function" and not _joined(n)[0]]
-    return len({is_channels_last(n) for n in reads}) <= 1
+def _same_kind(a: Node, b: Node) -> bool:
+    """Do both values have as many axes and the same recorded dtype?"""
+    return g.dtype(a) == g.dtype(b) and len(g.shape(a)) == len(g.shape(b))
+
+
+def _layout(node: Node) -> str | None:
+    if len(g.shape(node)) == 2:
+        return None
+    return LAST if is_channels_last(node) else FIRST
 
 
 def _region(source: Node, sink: Node, expression: Expr) -> Region:

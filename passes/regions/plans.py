@@ -60,9 +60,19 @@ def _gains(segment: Segment) -> bool:
 
 
 def _calls(ops: tuple[LinearOp, ...]) -> Counter[str]:
-    """The calls that operators are written as: a convolution that pads unevenly has a pad of its own in front."""
-    uneven = sum(op.kind == "conv" and any(before != after for before, after in op.padding) for op in ops)
-    return Counter(op.kind for op in ops) + Counter({"pad": uneven})
+    """The calls that operators are written as.
+
+    A convolution that pads unevenly has a pad in front; one number a channel, on vectors, is a product and a sum.
+    """
+    calls: Counter[str] = Counter()
+    for op in ops:
+        if not op.size and op.kind == "linear" and op.groups == op.c_in == op.c_out > 1:
+            calls.update(["per_channel", *["subtract"] * op.bias])
+            continue
+        calls.update([op.kind])
+        if op.kind == "conv" and any(before != after for before, after in op.padding):
+            calls.update(["pad"])
+    return calls
 
 
 def _replace(sink: Node, new: Node) -> None:

@@ -9,6 +9,7 @@ from torch.fx import Node
 
 from nascc.passes import graph as g
 from nascc.passes.edit import Edit, absorb
+from nascc.passes.linear.convolution import Convolution
 from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
 from nascc.passes.linear.emit import Emitter, emit
 from nascc.passes.linear.plan import Plan, Segment
@@ -80,6 +81,8 @@ class PlanWriter:
         layer = Conv.of(main) or Linear.of(main)
         path = g.label(main)
         names = (layer.weight_name, layer.bias_name) if layer is not None else (f"{path}.weight", f"{path}.bias")
+        if conv.rank == 0 and conv.groups > 1:
+            return self._grouped_linear(conv, names, main, x)
         weight = self.edit.constant(conv.weight, names[0], like=main)
         bias = None if conv.bias is None else self.edit.constant(conv.bias, names[1], like=main)
         if conv.rank == 0:
@@ -97,6 +100,16 @@ class PlanWriter:
             conv.groups,
         )
         return self.edit.call(aten.convolution.default, x, weight, bias, *options, like=main)
+
+    def _grouped_linear(self, conv: Convolution, names: tuple[str, str], main: Node, x: Node) -> Node:
+        """On vectors there are no groups: one number a channel becomes a product and a sum, blocks become dense."""
+        bias = None if conv.bias is None else self.edit.constant(conv.bias, names[1], like=main)
+        if conv.groups == conv.c_in == conv.c_out:
+            scale = self.edit.constant(conv.weight.reshape(-1), names[0], like=main)
+            y = self.edit.call(aten.mul.Tensor, x, scale, like=main)
+            return y if bias is None else self.edit.call(aten.add.Tensor, y, bias, like=main)
+        blocks = torch.block_diag(*conv.weight.chunk(conv.groups))
+        return self.edit.call(aten.linear.default, x, self.edit.constant(blocks, names[0], like=main), bias, like=main)
 
     def _add_border(self, step: Deployed, main: Node, y: Node) -> Node:
         assert step.addend is not None
