@@ -108,7 +108,7 @@ class PlanWriter:
             scale = self.edit.constant(conv.weight.reshape(-1), names[0], like=main)
             y = self.edit.call(aten.mul.Tensor, x, scale, like=main)
             return y if bias is None else self.edit.call(aten.add.Tensor, y, bias, like=main)
-        blocks = torch.block_diag(*conv.weight.chunk(conv.groups))
+        blocks: Tensor = torch.block_diag(*conv.weight.chunk(conv.groups))  # type: ignore[no-untyped-call]
         return self.edit.call(aten.linear.default, x, self.edit.constant(blocks, names[0], like=main), bias, like=main)
 
     def _add_border(self, step: Deployed, main: Node, y: Node) -> Node:
