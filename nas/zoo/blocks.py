@@ -2,21 +2,7 @@
 
 from torch import Tensor, nn
 
-
-class ConvNorm(nn.Sequential):
-    """Convolution without bias, then batch norm: [N, C_in, H, W] -> [N, C_out, H / stride, W / stride]."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> None:
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
-        super().__init__(conv, nn.BatchNorm2d(c_out))
-
-
-class ConvNormReLU6(ConvNorm):
-    """Convolution, batch norm and ReLU6; shapes as ConvNorm."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(c_in, c_out, kernel, stride, groups)
-        self.append(nn.ReLU6(inplace=True))
+from nascc.nas.blocks.conv_norm import ConvNorm, ConvNormAct
 
 
 class InvertedResidual(nn.Module):
@@ -28,8 +14,8 @@ class InvertedResidual(nn.Module):
     def __init__(self, c_in: int, c_out: int, stride: int, expand_ratio: int) -> None:
         super().__init__()
         hidden = c_in * expand_ratio
-        layers: list[nn.Module] = [ConvNormReLU6(c_in, hidden, kernel=1)] if expand_ratio != 1 else []
-        layers.append(ConvNormReLU6(hidden, hidden, stride=stride, groups=hidden))
+        layers: list[nn.Module] = [ConvNormAct(c_in, hidden, kernel=1)] if expand_ratio != 1 else []
+        layers.append(ConvNormAct(hidden, hidden, stride=stride, groups=hidden))
         self.conv = nn.Sequential(*layers, *ConvNorm(hidden, c_out, kernel=1))
         self.residual = stride == 1 and c_in == c_out
 

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from nascc.nas.zoo.blocks import ConvNormReLU6, InvertedResidual
+from nascc.nas.blocks.conv_norm import ConvNormAct
+from nascc.nas.zoo.blocks import InvertedResidual
 from nascc.nas.zoo.seeding import seeded
 
 # (expand ratio, channels, blocks, stride of the first block) of each stage
@@ -18,12 +19,12 @@ class MobileNetV2(nn.Module):
     def __init__(self, width: float, num_classes: int) -> None:
         super().__init__()
         channels, last = multiple_of_8(32 * width), multiple_of_8(1280 * max(1.0, width))
-        layers: list[nn.Module] = [ConvNormReLU6(3, channels, stride=2)]
+        layers: list[nn.Module] = [ConvNormAct(3, channels, stride=2)]
         for expand_ratio, c_out, blocks, first_stride in STAGES:
             for stride in (first_stride, *[1] * (blocks - 1)):
                 layers.append(InvertedResidual(channels, multiple_of_8(c_out * width), stride, expand_ratio))
                 channels = multiple_of_8(c_out * width)
-        self.features = nn.Sequential(*layers, ConvNormReLU6(channels, last, kernel=1))
+        self.features = nn.Sequential(*layers, ConvNormAct(channels, last, kernel=1))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 from nascc.nas.errors import SearchError
 from nascc.nas.zoo.mobilenet_v2 import mobilenet_v2
 from nascc.nas.zoo.repvgg import repvgg_a0
+from nascc.nas.zoo.searched import searched, ssdlite
 
 _strict = validate_call(config=ConfigDict(strict=True))
 
@@ -30,4 +31,6 @@ class Architecture:
             raise SearchError(f"the configuration must fit '{self.build.__name__}', found {faults}") from error
 
 
-ARCHITECTURES: dict[str, Architecture] = {build.__name__: Architecture(build) for build in (mobilenet_v2, repvgg_a0)}
+ARCHITECTURES: dict[str, Architecture] = {
+    build.__name__: Architecture(build) for build in (mobilenet_v2, repvgg_a0, searched, ssdlite)
+}

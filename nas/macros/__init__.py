@@ -1,0 +1,1 @@
+"""Macro-architectures as data: one TOML file each."""
