@@ -1,9 +1,8 @@
 """The front door: `compile()` takes a trained network and gives back a smaller, proven, deployable one."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,36 +13,31 @@ from torch.export import ExportedProgram
 
 from nascc.compiler.capture import Captured, capture
 from nascc.compiler.collapse_costs import collapse_cost as load_collapse_cost
-from nascc.compiler.deploy import Deployed, deploy
-from nascc.compiler.entries import pass_entry, sizes
-from nascc.compiler.errors import NotEquivalent, UsageError
+from nascc.compiler.deploy import Deployed
+from nascc.compiler.errors import UsageError
 from nascc.compiler.estimates import estimated_latency
-from nascc.compiler.provenance import new_report
+from nascc.compiler.provenance import new_report, target_entry
 from nascc.compiler.reference import Reference
-from nascc.compiler.report import PassEntry, Report, TargetEntry
+from nascc.compiler.report import Report
 from nascc.compiler.save import save
 from nascc.compiler.shapes import InputSpec, parse_shapes
+from nascc.compiler.stages import Say, Stages, Steps
 from nascc.compiler.verification import Verification
-from nascc.compiler.verify import verify_module, verify_onnx, verify_pass
 from nascc.passes import (
     PASSES,
     CollapseLinear,
     MergeBranches,
     Pass,
-    PassResult,
     SubstituteOperators,
     default_pipeline,
     demote,
     parse_pipeline,
-    run_pipeline,
     without,
 )
-from nascc.passes import graph as g
 from nascc.passes.linear.cost import Cost
-from nascc.runtime.profile import OPSETS, Target, ir_version_of, load_target
+from nascc.runtime.profile import OPSETS, Target, load_target
 from nascc.runtime.runners.base import Array
 
-Say = Callable[[str], None]
 LINEAR = (MergeBranches, CollapseLinear)
 
 
@@ -79,24 +73,6 @@ class Compiled:
         return save(self, Path(path))
 
 
-@dataclass
-class _Steps:
-    """Times the steps and tells what is going on."""
-
-    say: Say | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        if self.say is not None:
-            self.say(name)
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-
-
 def compile(
     model: nn.Module | ExportedProgram,
     inputs: Any = None,
@@ -115,6 +91,7 @@ def compile(
     collapse_cost: str | Cost = "target",
     verify: bool = True,
     lower: bool = True,
+    allow_unsupported: bool = False,
     simplify: bool = False,
     data: Mapping[str, Array] | None = None,
     seed: int = 0,
@@ -135,96 +112,21 @@ def compile(
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
     pipeline = _pipeline(passes, skip, collapse, load_collapse_cost(collapse_cost, profile, power_mode))
-    steps, report = _Steps(progress), new_report("compile", seed=seed)
-    report.target = _target_entry(profile, power_mode, opset)
-    names = {"input_names": input_names, "output_names": output_names}
+    steps, report = Steps(progress), new_report("compile", seed=seed)
+    report.target = target_entry(profile, power_mode, opset)
     with steps.step("capture"):
+        names = {"input_names": input_names, "output_names": output_names}
         captured = capture(model, inputs, shapes=_specs(shapes), **names, mean=mean, std=std, seed=seed)
     report.warnings = captured.warnings
-    reference = None
-    if verify:
-        with steps.step("verify"):
-            reference = Reference.of(captured, seed=seed, data=data)
-    graph = g.copy_graph(captured.gm)
-    report.passes = _rewrite(graph, pipeline, reference, steps)
+    with steps.step("verify") if verify else nullcontext():
+        reference = Reference.of(captured, seed=seed, data=data) if verify else None
+    stages = Stages(captured, profile, opset, reference, report, steps)
+    graph = stages.rewrite(pipeline)
     report.latency = estimated_latency(captured.gm, graph, profile, power_mode, opset)
-    deployed = verification = None
-    if lower:
-        with steps.step("lower"):
-            deployed = deploy(graph, profile, opset, captured.input_specs, simplified=simplify)
-        report.warnings = (*report.warnings, *deployed.warnings)
-        report.passes = (*report.passes, *_substitutions(graph, deployed, reference, steps))
-    if reference is not None:
-        with steps.step("verify"):
-            verification = _verify(captured, graph, deployed, reference, report)
-    report.verification = "done" if verify else "skipped"
+    deployed = stages.lower(graph, simplified=simplify, allow_unsupported=allow_unsupported) if lower else None
+    verification = stages.verify(graph, deployed)
     report.seconds = round(sum(steps.seconds.values()), 3)
     return Compiled(graph, captured, deployed, verification, report, steps.seconds)
-
-
-def _substitutions(
-    graph: fx.GraphModule, deployed: Deployed, reference: Reference | None, steps: _Steps
-) -> tuple[PassEntry, ...]:
-    """The entry of what was substituted for the target, checked in float64 like any pass; none where nothing was."""
-    result = deployed.substituted
-    if not result and not result.rejects:
-        return ()
-    error = None
-    if reference is not None and result:
-        with steps.step("verify"):
-            error = verify_pass(deployed.graph, reference, result.name)
-    return (pass_entry(result, sizes(graph), sizes(deployed.graph), error),)
-
-
-def _verify(
-    captured: Captured, graph: fx.GraphModule, deployed: Deployed | None, reference: Reference, report: Report
-) -> Verification:
-    """The ONNX model, or else the rewritten module, against the captured network.
-
-    Raises NotEquivalent, with the report so far, unless both sides are equal.
-    """
-    if deployed is None:
-        verification = verify_module(reference, demote(graph))
-    else:
-        verification = verify_onnx(captured, deployed.model, reference=reference, graph=deployed.graph)
-    report.verify, report.warnings = verification.entries(), (*report.warnings, *verification.warnings)
-    try:
-        verification.require()
-    except NotEquivalent as error:
-        error.report = report
-        raise
-    return verification
-
-
-def _rewrite(
-    graph: fx.GraphModule, pipeline: tuple[Pass, ...], reference: Reference | None, steps: _Steps
-) -> tuple[PassEntry, ...]:
-    """Run the pipeline, and check the graph after every pass that changed it."""
-    entries: list[PassEntry] = []
-    before = sizes(graph)
-
-    def after(gm: fx.GraphModule, p: Pass, result: PassResult) -> None:
-        nonlocal before
-        error = None
-        if reference is not None and result:
-            with steps.step("verify"):
-                error = verify_pass(gm, reference, p.name)
-        now = sizes(gm) if result else before
-        entries.append(pass_entry(result, before, now, error))
-        before = now
-
-    started, checked = time.perf_counter(), steps.seconds.get("verify", 0.0)
-    if steps.say is not None:
-        steps.say("rewrite")
-    run_pipeline(pipeline, graph, after)
-    steps.seconds["rewrite"] = time.perf_counter() - started - (steps.seconds.get("verify", 0.0) - checked)
-    return tuple(_still_true(entry, graph) for entry in entries)
-
-
-def _still_true(entry: PassEntry, graph: fx.GraphModule) -> PassEntry:
-    """The entry without refusals about nodes that a later pass did away with after all."""
-    here = {node.name for node in graph.graph.nodes}
-    return entry.model_copy(update={"rejects": tuple(r for r in entry.rejects if r.node in here)})
 
 
 def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost) -> tuple[Pass, ...]:
@@ -254,13 +156,3 @@ def _checked_opset(opset: int | None, target: Target) -> int:
     if opset > target.opset:
         raise UsageError(f"opset must be at most {target.opset}, the newest that {target.name} imports, got {opset}")
     return opset
-
-
-def _target_entry(target: Target, power_mode: str | None, opset: int) -> TargetEntry:
-    mode = None
-    if target.silicon is not None:
-        mode = target.silicon.mode(power_mode)
-    elif power_mode is not None:
-        raise UsageError(f"{target.name} has no power modes, got '{power_mode}'")
-    ir_version = ir_version_of(opset)
-    return TargetEntry(name=target.name, tensorrt=target.tensorrt, opset=opset, ir_version=ir_version, power_mode=mode)

@@ -82,4 +82,8 @@ def _multiplication(op: LinearOp) -> Kernel:
         found = convolution(
             op.kind, ("x",), "y", shape_in, shape_out, weight, op.groups, transposed=transposed, bias=bias
         )
-    return Kernel(op.kind, found.kind, found.macs, read, found.elements, found.weights, found.reduction)
+    c_in, c_out = found.channels
+    return Kernel(
+        op.kind, found.kind, found.macs, read, found.elements, found.weights, found.reduction,
+        channels_in=c_in, channels_out=c_out,
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """From the rewritten graph to the ONNX model of a target: substitute what is lacking, write, check."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from onnx import ModelProto
@@ -41,12 +41,12 @@ def deploy(
     """
     own = g.copy_graph(graph)
     _check_dtypes(own)
-    substituted = run_pass(SubstituteOperators(rules_for(opset, target.lacks)), own)
+    substituted = run_pass(SubstituteOperators(rules_for(opset, target.lacks, target.tensorrt)), own)
     warnings: list[str] = []
     try:
         model = lower(own, opset=opset, input_dims={s.name: s.dims for s in specs})
     except CanNotLower as error:
-        model = _foreign(graph, opset, specs, error)
+        model = _foreign(graph, opset, specs, _explained(error, substituted))
         warnings.append(f"written by torch's exporter, not by nascc: {error}")
         simplified = True
     if simplified:
@@ -66,6 +66,12 @@ def _check_dtypes(graph: fx.GraphModule) -> None:
             f"convolutions must be in float32 or float16, found {dtype} in '{g.label(wide[0])}'; "
             "convert the model with model.float() before it is exported"
         )
+
+
+def _explained(error: CanNotLower, substituted: PassResult) -> CanNotLower:
+    """The error with the reasons why nodes that a rule is for were not substituted."""
+    refused = {reject.node.name: f"not substituted, since it {reject.reason}" for reject in substituted.rejects}
+    return CanNotLower(error.opset, [replace(node, reason=refused.get(node.node, node.reason)) for node in error.nodes])
 
 
 def _foreign(graph: fx.GraphModule, opset: int, specs: tuple[InputSpec, ...], reason: CanNotLower) -> ModelProto:

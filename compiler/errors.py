@@ -25,9 +25,10 @@ class CaptureFailed(CompileError):
 
 
 class UnsupportedByTarget(CompileError):
-    """The target, or the opset asked for, can not express or run the graph."""
+    """The target, or the opset asked for, can not express or run the graph; `report` tells what was found."""
 
     exit_code = 4
+    report: "Report | None" = None
 
 
 class NotEquivalent(CompileError):

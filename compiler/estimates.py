@@ -39,5 +39,6 @@ def estimated_latency(
 def deployed_kernels(gm: fx.GraphModule, target: Target, opset: int | None = None) -> tuple[Kernel, ...]:
     """The kernels of a graph once what the target lacks is substituted; the graph itself stays as it is."""
     own = g.copy_graph(gm)
-    run_pass(SubstituteOperators(rules_for(opset or target.opset, target.lacks)), own)
+    rules = rules_for(opset or target.opset, target.lacks, target.tensorrt)
+    run_pass(SubstituteOperators(rules), own)
     return graph_kernels(own)

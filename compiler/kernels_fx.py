@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from nascc.passes import graph as g
 from nascc.runtime.kernels import Kernel, fuse
-from nascc.runtime.operators import Network, Operator, convolution, product
+from nascc.runtime.operators import Network, Operator, convolution, keeps_order, product
 
 aten = torch.ops.aten
 
@@ -35,6 +35,8 @@ KINDS: dict[str, str] = {
     for packet in packets.split()
 }
 """The kind of an ATen operator; what is not here is elementwise where torch says so, and moves numbers otherwise."""
+GATED = ("gelu", "hardswish", "mish", "silu")
+"""Activations that multiply their input by a function of it."""
 
 
 def graph_kernels(gm: fx.GraphModule) -> tuple[Kernel, ...]:
@@ -69,14 +71,17 @@ def _operators(node: Node, varying: set[str]) -> list[Operator]:
     name = g.label(node)
     if node.target is operator.getitem and _is_split(node.args[0]):
         return [Operator(name, "slice", inputs, node.name, _count(node))]
-    return [Operator(name, _kind(node), inputs, node.name, _count(node), _constants(node, varying))]
+    gated = _packet(node) in GATED
+    return [Operator(name, _kind(node), inputs, node.name, _count(node), _constants(node, varying), gated=gated)]
 
 
 def _kind(node: Node) -> str:
     target: Any = node.target
     if target is operator.getitem:
         return "view"
-    packet = target.__name__.partition(".")[0]
+    packet = _packet(node)
+    if packet == "permute" and keeps_order(_sizes(node.args[0]), node.args[1]):  # type: ignore[arg-type]
+        return "view"
     if packet == "split_with_sizes":
         return "view"
     if packet in ("max", "min") and target.__name__.endswith("other"):
@@ -84,6 +89,11 @@ def _kind(node: Node) -> str:
     if packet == "constant_pad_nd" and (len(node.args) > 2 and node.args[2] != 0):
         return "move"
     return KINDS.get(packet, "elementwise" if torch.Tag.pointwise in target.tags else "move")
+
+
+def _packet(node: Node) -> str:
+    """The name of an operator without its overload."""
+    return str(getattr(node.target, "__name__", "")).partition(".")[0]
 
 
 def _is_split(node: Any) -> bool:

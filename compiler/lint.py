@@ -1,33 +1,59 @@
 """Check an ONNX model against the operator set and the IR version it is meant to follow."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import GraphProto, ModelProto, NodeProto
 
-from nascc.compiler.schemas import Types, check_call, find_schema, type_name
+from nascc.compiler.known import Known
+from nascc.compiler.report import Object
+from nascc.compiler.schemas import check_call, find_schema
+from nascc.runtime.onnx_file import bodies
+
+DEFAULT = ("", "ai.onnx")
+"""The names of the domain of ONNX's own operators."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in a model that is not as it must be; `node` is empty when the model as a whole is meant."""
+    """Something in a model that is not as it must be; `node` is empty when the model as a whole is meant.
+
+    `rule` names the substitution of `nascc fuse` that avoids it. What only deserves a look does not block.
+    """
 
     node: str
     op: str
     module: str
     problem: str
     help: str = ""
+    rule: str = ""
+    blocks: bool = True
 
     @classmethod
-    def of(cls, node: NodeProto, problem: str, help: str = "") -> "Finding":
-        """A finding about a node; the module is what stands before the last `/` of its name."""
-        return cls(node.name, node.op_type, node.name.rpartition("/")[0], problem, help)
+    def of(cls, node: NodeProto, problem: str, help: str = "", rule: str = "", *, blocks: bool = True) -> "Finding":
+        """A finding about a node; the module is what stands before the last `/` of its name.
+
+        A node without a name is called after its first output.
+        """
+        label = node.name or next((name for name in node.output if name), "")
+        return cls(label, node.op_type, node.name.rpartition("/")[0], problem, help, rule, blocks)
+
+    def entry(self) -> Object:
+        """The finding in a report; `severity` is error for what blocks, note for the rest."""
+        severity = "error" if self.blocks else "note"
+        found: Object = {"severity": severity, "node": self.node, "op": self.op, "module": self.module}
+        found |= {"problem": self.problem, "help": self.help}
+        return found | ({"rule": self.rule} if self.rule else {})
 
     def __str__(self) -> str:
         where = f"{self.op} '{self.node}': " if self.op else ""
         return f"{where}{self.problem}" + (f"; {self.help}" if self.help else "")
+
+
+Judge = Callable[[NodeProto, Known], Iterator[Finding]]
+"""What is wrong with a node, its inputs and their types being known."""
 
 
 def check_model(model: ModelProto, *, opset: int, ir_version: int) -> list[Finding]:
@@ -35,7 +61,8 @@ def check_model(model: ModelProto, *, opset: int, ir_version: int) -> list[Findi
 
     Operators, attributes, numbers of inputs and outputs and number types are compared with ONNX's own schemas.
     """
-    return [*_check_header(model, opset, ir_version), *_check_graph(model.graph, opset, _known_types(model.graph))]
+    found = check_graph(model.graph, (schema_judge({"": opset}),))
+    return [*_check_header(model, opset, ir_version), *found, *_check_names(model.graph)]
 
 
 def check_waste(model: ModelProto) -> list[Finding]:
@@ -70,46 +97,73 @@ def _check_header(model: ModelProto, opset: int, ir_version: int) -> Iterator[Fi
         yield Finding("", "", "", f"the model must not define functions, found {names}", "inline them")
 
 
-def _known_types(graph: GraphProto) -> Types:
-    """Number types of graph inputs and initialisers, as schemas write them."""
-    types = {v.name: type_name(v.type.tensor_type.elem_type) for v in graph.input if v.type.HasField("tensor_type")}
-    return types | {tensor.name: type_name(tensor.data_type) for tensor in graph.initializer}
+def check_graph(graph: GraphProto, judges: Sequence[Judge], outer: Known | None = None) -> Iterator[Finding]:
+    """What the judges say of every node, those of bodies included, and whether every value is computed before."""
+    known = Known.of(graph, outer)
+    yield from check_nodes(graph.node, judges, known)
+    for value in graph.output:
+        if value.name not in known.defined:
+            yield Finding("", "", "", f"every graph output must be computed, '{value.name}' is not")
 
 
-def _check_graph(graph: GraphProto, opset: int, types: Types) -> Iterator[Finding]:
-    defined = {*types, *(v.name for v in graph.input), ""}
+def check_nodes(nodes: Sequence[NodeProto], judges: Sequence[Judge], known: Known) -> Iterator[Finding]:
+    """What the judges say of nodes in order; `known` grows by what they compute."""
+    for node in nodes:
+        for name in node.input:
+            if name not in known.defined:
+                yield Finding.of(node, f"every input must be computed before it is used, '{name}' is not")
+        for judge in judges:
+            yield from judge(node, known)
+        for body in bodies(node):
+            yield from check_graph(body, judges, known)
+        known.add(node, [*node.input, *(name for body in bodies(node) for name in _reads(body))])
+
+
+def schema_judge(imports: Mapping[str, int], foreign: Callable[[NodeProto], bool] | None = None) -> Judge:
+    """Nodes against ONNX's schemas, in the version that `imports` gives the default domain.
+
+    `foreign` tells which operators of other domains are known; without it there are none.
+    """
+
+    def judge(node: NodeProto, known: Known) -> Iterator[Finding]:
+        if node.domain not in DEFAULT:
+            if foreign is None or not foreign(node):
+                yield Finding.of(node, f"operators must be of the default domain, found '{node.domain}'")
+            return
+        opset = imports[""]
+        schema = find_schema(node.op_type, opset)
+        if schema is None:
+            yield Finding.of(node, f"the operator must exist at opset {opset}", _history(node.op_type, opset))
+            return
+        for problem in check_call(node, schema, known.types):
+            yield Finding.of(node, problem)
+
+    return judge
+
+
+def _check_names(graph: GraphProto) -> Iterator[Finding]:
     names: set[str] = set()
     for node in graph.node:
         if node.name and node.name in names:
             yield Finding.of(node, "node names must be unique, this one is taken")
         names.add(node.name)
-        for name in node.input:
-            if name not in defined:
-                yield Finding.of(node, f"every input must be computed before it is used, '{name}' is not")
-        yield from _check_node(node, opset, types)
-        defined.update(node.output)
-    for value in graph.output:
-        if value.name not in defined:
-            yield Finding("", "", "", f"every graph output must be computed, '{value.name}' is not")
 
 
-def _check_node(node: NodeProto, opset: int, types: Types) -> Iterator[Finding]:
-    if node.domain not in ("", "ai.onnx"):
-        yield Finding.of(node, f"operators must be of the default domain, found '{node.domain}'")
-        return
-    schema = find_schema(node.op_type, opset)
-    if schema is None:
-        first = _first_opset(node.op_type)
-        advice = f"ONNX has it from opset {first} on" if first else "ONNX has no operator of this name"
-        yield Finding.of(node, f"the operator must exist at opset {opset}", advice)
-        return
-    for problem in check_call(node, schema, types):
-        yield Finding.of(node, problem)
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield from _check_graph(attribute.g, opset, types | _known_types(attribute.g))
+def _reads(graph: GraphProto) -> Iterator[str]:
+    """The values that a body reads from outside of it."""
+    own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    own.update(name for node in graph.node for name in node.output)
+    for node in graph.node:
+        inner = [name for body in bodies(node) for name in _reads(body)]
+        yield from (name for name in [*node.input, *inner] if name not in own)
+    yield from (value.name for value in graph.output if value.name not in own)
 
 
-def _first_opset(kind: str) -> int | None:
-    schemas = onnx.defs.get_all_schemas_with_history()
-    return min((s.since_version for s in schemas if s.name == kind and s.domain == ""), default=None)
+def _history(kind: str, opset: int) -> str:
+    """When ONNX has an operator."""
+    schemas = [s for s in onnx.defs.get_all_schemas_with_history() if s.name == kind and s.domain == ""]
+    gone = [s.since_version for s in schemas if s.deprecated and s.since_version <= opset]
+    if gone:
+        return f"ONNX deprecated it at opset {max(gone)}"
+    first = min((s.since_version for s in schemas), default=None)
+    return f"ONNX has it from opset {first} on" if first else "ONNX has no operator of this name"

@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
-from nascc.compiler.report import SCHEMA, InputFile, Object, OutputFile, Report, Tool
+from nascc.compiler.report import SCHEMA, InputFile, Object, OutputFile, Report, TargetEntry, Tool
+from nascc.runtime.profile import Target, ir_version_of
 
 _PACKAGES = ("torch", "onnx", "onnx-ir", "onnxruntime", "numpy")
 
@@ -29,6 +30,18 @@ def host() -> Object:
     info: Object = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     info |= {name.replace("-", "_"): found for name in _PACKAGES if (found := version_of(name))}
     return info | {"cpu": _processor(), "cpu_count": os.cpu_count() or 1}
+
+
+def target_entry(target: Target, power_mode: str | None = None, opset: int | None = None) -> TargetEntry:
+    """What a command works for; the target's own opset and power mode where none is given. Raises UnknownPowerMode."""
+    written = opset or target.opset
+    return TargetEntry(
+        name=target.name,
+        tensorrt=target.tensorrt,
+        opset=written,
+        ir_version=ir_version_of(written),
+        power_mode=target.power_mode(power_mode),
+    )
 
 
 def version_of(package: str) -> str | None:

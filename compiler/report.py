@@ -132,12 +132,33 @@ class Latency(_Part):
     ratio: float | None = None
 
 
+class Block(_Part):
+    """One operator of a network, in order; `height` and `width` are those of what comes in."""
+
+    name: str
+    operator: str
+    c_in: int
+    c_out: int
+    height: int
+    width: int
+    stride: int = 1
+    searched: bool = True
+
+
 class Best(_Part):
     """The architecture a search ended with."""
 
     arch: JsonValue
     cost: Object
     score: Object
+    blocks: tuple[Block, ...] = ()
+
+
+class SlotEntry(_Part):
+    """A slot of a search space and the operators it chooses from."""
+
+    name: str
+    operators: tuple[str, ...]
 
 
 class Search(_Part):
@@ -149,6 +170,16 @@ class Search(_Part):
     candidates: tuple[Object, ...] = ()
     best: Best | None = None
     baseline: tuple[Object, ...] = ()
+    slots: tuple[SlotEntry, ...] = ()
+
+
+class Series(_Part):
+    """What a phase logged under one name: numbers, or matrices as nested lists, over its steps."""
+
+    phase: str
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[JsonValue, ...]
 
 
 class Report(BaseModel):
@@ -177,6 +208,7 @@ class Report(BaseModel):
     latency: Latency | None = None
     device: Object | None = None
     search: Search | None = None
+    series: tuple[Series, ...] = ()
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 

@@ -69,3 +69,21 @@ class RunBusy(SearchError):
 
 class DiskFull(SearchError):
     """There is no room for the next state; the last good one is kept."""
+
+
+class BadMeasurements(SearchError):
+    """A file of measured costs does not fit its space, or is none."""
+
+
+class BadBudget(SearchError):
+    """A budget can not be read."""
+
+
+class RangeTooNarrow(SearchError):
+    """The networks of a space cost so much the same that there is nothing to choose."""
+
+
+class LimitBroken(SearchError):
+    """The compiled network costs more than the search promised."""
+
+    exit_code = 1

@@ -43,7 +43,7 @@ class SubstituteOperators(RewritePass[Substitution]):
 
     def match(self, node: Node) -> Substitution | Reject | None:
         for name in self.rules:
-            if node.target in RULES[name].targets:
+            if RULES[name].is_for(node):
                 reason = RULES[name].refusal(node)
                 return Substitution(node, RULES[name]) if reason is None else Reject(node, reason)
         return None

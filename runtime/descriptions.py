@@ -7,8 +7,8 @@ from pathlib import Path
 from nascc.runtime.errors import CorruptFile, UnreadableFile
 from nascc.runtime.kernels import Kernel, condense
 
-FIELDS = ("kind", "macs", "read", "written", "weights", "reduction", "count")
-"""What is kept of a kernel; all but the kind are counts."""
+FIELDS = ("kind", "macs", "read", "written", "weights", "reduction", "count", "channels_in", "channels_out", "gated")
+"""What is kept of a kernel; all but the kind are counts, and gated is 0 or 1."""
 
 
 def descriptions_json(networks: Mapping[str, Iterable[Kernel]]) -> str:
@@ -18,7 +18,7 @@ def descriptions_json(networks: Mapping[str, Iterable[Kernel]]) -> str:
 
 
 def _rows(kernels: Iterable[Kernel]) -> list[list[str | int]]:
-    return [[getattr(kernel, field) for field in FIELDS] for kernel in condense(kernels)]
+    return [[kernel.kind, *(int(getattr(kernel, field)) for field in FIELDS[1:])] for kernel in condense(kernels)]
 
 
 def read_descriptions(path: str | Path) -> dict[str, tuple[Kernel, ...]]:
@@ -39,5 +39,16 @@ def parse_descriptions(text: str, origin: str) -> dict[str, tuple[Kernel, ...]]:
         raise CorruptFile(f"'{origin}' must hold kernel descriptions, but: {error}") from error
 
 
-def _kernel(kind: str, macs: int, read: int, written: int, weights: int, reduction: int, count: int) -> Kernel:
-    return Kernel("", kind, macs, read, written, weights, reduction, count=count)
+def _kernel(
+    kind: str,
+    macs: int,
+    read: int,
+    written: int,
+    weights: int,
+    reduction: int,
+    count: int,
+    channels_in: int = 0,
+    channels_out: int = 0,
+    gated: int = 0,
+) -> Kernel:
+    return Kernel("", kind, macs, read, written, weights, reduction, (), count, channels_in, channels_out, bool(gated))

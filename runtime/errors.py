@@ -53,3 +53,21 @@ class RunnerFailed(RuntimeTargetError):
     """A backend could not run the graph it was given."""
 
     exit_code = 1
+
+
+class UnstableMachine(RuntimeTargetError):
+    """The machine did not stay the same while it was measured on."""
+
+    exit_code = 7
+
+
+class OpenSizes(RuntimeTargetError):
+    """A model leaves sizes open that must be numbers to run it or to estimate it."""
+
+    exit_code = 2
+
+
+class DifferentInputs(RuntimeTargetError):
+    """Models that are compared take different inputs, or a shape fits no input."""
+
+    exit_code = 2

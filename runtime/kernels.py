@@ -13,7 +13,8 @@ BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 class Kernel:
     """One launch on the device. `read`, `written` and `weights` count numbers; `operators` names what runs in it.
 
-    `reduction` is the number of products summed into one output; `count` says how often the kernel occurs.
+    `reduction` is the number of products summed into one output; `count` says how often the kernel occurs. Convolutions
+    have channels; a gated kernel takes along an activation like silu, which multiplies a value by a function of it.
     """
 
     name: str
@@ -25,6 +26,9 @@ class Kernel:
     reduction: int
     operators: tuple[str, ...] = ()
     count: int = 1
+    channels_in: int = 0
+    channels_out: int = 0
+    gated: bool = False
 
     @property
     def flops(self) -> int:
@@ -142,7 +146,16 @@ def _kernel(members: Sequence[Operator], sizes: dict[str, int]) -> Kernel:
         weights=sum(op.weights for op in members),
         reduction=head.reduction,
         operators=tuple(op.name for op in members),
+        channels_in=head.channels[0],
+        channels_out=head.channels[1],
+        gated=head.kind in MULTIPLIERS and _is_gated(members),
     )
+
+
+def _is_gated(members: Sequence[Operator]) -> bool:
+    """Is a value multiplied by a function of itself, in one operator or in several?"""
+    reads = [value for op in members for value in dict.fromkeys(op.inputs)]
+    return any(op.gated or reads.count(op.output) > 1 for op in members)
 
 
 def condense(kernels: Iterable[Kernel]) -> tuple[Kernel, ...]:

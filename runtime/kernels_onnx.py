@@ -8,10 +8,11 @@ from typing import Any
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+from onnx.inliner import inline_local_functions
 
 from nascc.runtime.errors import CorruptFile, RuntimeTargetError, UnreadableFile
 from nascc.runtime.kernels import Kernel, fuse
-from nascc.runtime.operators import Network, Operator, convolution, product
+from nascc.runtime.operators import Network, Operator, convolution, keeps_order, product
 
 KINDS: dict[str, str] = {
     op: kind
@@ -37,6 +38,8 @@ KINDS: dict[str, str] = {
 DATA_INPUTS = {"Reshape": 1, "Expand": 1, "Resize": 1, "Upsample": 1, "Slice": 1, "Pad": 1, "Tile": 1, "Clip": 1,
                "Squeeze": 1, "Unsqueeze": 1, "Split": 1, "Gather": 1, "Dropout": 1}  # fmt: skip
 """How many inputs are data, where the others are parameters."""
+GATED = ("Gelu", "HardSwish", "Mish")
+"""Activations that multiply their input by a function of it."""
 
 _MOST_SIZES = 64
 """Constants of more numbers are weights, not sizes."""
@@ -71,8 +74,8 @@ def file_kernels(path: str | Path, sizes: Mapping[str, int] | None = None) -> tu
 
 
 def model_kernels(model: ModelProto, sizes: Mapping[str, int] | None = None) -> tuple[Kernel, ...]:
-    """The kernels that run an ONNX model; `sizes` gives open sizes by their letters, 1 where it does not."""
-    return fuse(model_network(model, sizes or {}))
+    """The kernels that run an ONNX model, its functions included; `sizes` gives open sizes by their letters, else 1."""
+    return fuse(model_network(inline_local_functions(model) if model.functions else model, sizes or {}))
 
 
 def model_network(model: ModelProto, sizes: Mapping[str, int]) -> Network:
@@ -159,7 +162,8 @@ def _operators(node: NodeProto, inputs: tuple[str, ...], sizes: _Sizes) -> list[
     kind, name = _kind(node, sizes), node.name or node.output[0]
     weights = sum(sizes.count(n) for n in _data(node) if n in sizes.constants)
     outputs = [o for o in node.output if o]
-    return [Operator(name, kind, inputs, o, sizes.count(o), weights) for o in outputs]
+    gated = node.op_type in GATED
+    return [Operator(name, kind, inputs, o, sizes.count(o), weights, gated=gated) for o in outputs]
 
 
 def _data(node: NodeProto) -> Sequence[str]:
@@ -169,6 +173,10 @@ def _data(node: NodeProto) -> Sequence[str]:
 def _kind(node: NodeProto, sizes: _Sizes) -> str:
     if node.domain not in ("", "ai.onnx"):
         return "move"
+    if node.op_type == "Transpose":
+        shape = sizes.of(node.input[0])
+        axes = _attribute(node, "perm", range(len(shape))[::-1])
+        return "view" if keeps_order(shape, axes) else "transpose"
     if node.op_type == "Pad":
         mode = _attribute(node, "mode", b"constant")
         value = [n for n in node.input[2:3] if n]

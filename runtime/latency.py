@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from nascc.runtime.errors import NotCalibrated, UnknownPowerMode
 from nascc.runtime.kernels import Kernel
+from nascc.runtime.kernels_cpu import as_on_cpu
 from nascc.runtime.profile import Target
 from nascc.runtime.silicon import Rates
 from nascc.runtime.table import Precision
@@ -21,12 +22,16 @@ _LAUNCHES = {"slice": 0.5, "concat": 0.5}
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how a network runs: rates, precision, and the clock's slowdown against the calibrated power mode."""
+    """Where and how a network runs: rates, precision, and the clock's slowdown against the calibrated power mode.
+
+    `on_cpu` where onnxruntime runs it, whose kernels differ from a GPU's.
+    """
 
     rates: Rates
     precision: Precision
     slowdown: float
     power_mode: str | None
+    on_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,17 @@ def setting_of(target: Target, power_mode: str | None = None, precision: Precisi
     if silicon is None:
         if power_mode is not None:
             raise UnknownPowerMode(f"target '{target.name}' has no power modes, got '{power_mode}'; leave it out")
-        return Setting(NOMINAL, wanted, 1.0, None)
+        return Setting(NOMINAL, wanted, 1.0, None, target.software.runtime == "onnxruntime")
     mode = silicon.mode(power_mode)
     rates = silicon.rates(mode, wanted)
     calibrated = silicon.mode(table.power_mode if table is not None else None)
-    return Setting(rates, wanted, silicon.clock_mhz[calibrated] / rates.clock_mhz, mode)
+    slowdown = silicon.clock_mhz[calibrated] / rates.clock_mhz
+    return Setting(rates, wanted, slowdown, mode, target.software.runtime == "onnxruntime")
 
 
 def terms_of(kernel: Kernel, setting: Setting) -> tuple[float, ...]:
     """Milliseconds of a kernel by TERMS, for coefficients of one; all its occurrences together."""
+    kernel = as_on_cpu(kernel) if setting.on_cpu else kernel
     terms = [0.0] * len(TERMS)
     if (place := _TERM_OF.get(kernel.kind)) is not None:
         rate = setting.rates.core_gflops if kernel.kind in _ON_CORES else setting.rates.matrix_gflops

@@ -19,7 +19,8 @@ class Operator:
     """One operator: `inputs` names the values it reads, constants left out, `output` the value it makes.
 
     `elements` counts the numbers in the output, `weights` the constant numbers read, `macs` multiply-accumulates,
-    `reduction` the products summed into one output number.
+    `reduction` the products summed into one output number. `channels` are those in and out of a convolution; a gated
+    activation multiplies its input by a function of it.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Operator:
     weights: int = 0
     macs: int = 0
     reduction: int = 0
+    channels: tuple[int, int] = (0, 0)
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,22 @@ def convolution(
     positions = in_shape if transposed else out_shape
     macs = positions[0] * prod(positions[2:]) * prod(weight)
     kind = _convolution_kind(per_group, groups, taps)
-    return Operator(name, kind, inputs, output, prod(out_shape), prod(weight) + bias, macs, per_group * taps)
+    return Operator(
+        name, kind, inputs, output, prod(out_shape), prod(weight) + bias, macs, per_group * taps,
+        channels=(in_shape[1], out_shape[1]),
+    )  # fmt: skip
 
 
 def _convolution_kind(per_group: int, groups: int, taps: int) -> str:
     if groups > 1:
         return "depthwise" if per_group == 1 else "grouped"
     return "pointwise" if taps == 1 else "conv"
+
+
+def keeps_order(shape: Sequence[int], axes: Sequence[int]) -> bool:
+    """Does a transposition leave all numbers where they are, because only axes of size 1 change places?"""
+    moved = [axis for axis in axes if shape[axis] != 1]
+    return moved == sorted(moved)
 
 
 def product(

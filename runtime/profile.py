@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from nascc.runtime.errors import RuntimeTargetError, UnknownTarget
+from nascc.runtime.errors import RuntimeTargetError, UnknownPowerMode, UnknownTarget
 from nascc.runtime.latency_table import LatencyTable
+from nascc.runtime.operator_table import OperatorTable, operator_table, schema_operators
 from nascc.runtime.silicon import Silicon
 from nascc.runtime.table import Precision, Table
 
@@ -24,9 +25,12 @@ OPSETS = tuple(_IR_OF_OPSET)
 
 
 class Software(Table):
-    """What runs on the device: `opset` is the newest that it imports, `lacks` the ONNX operators it has not."""
+    """What runs on the device: `opset` is the newest that it imports.
 
-    runtime: Literal["tensorrt", "onnxruntime"]
+    `tensorrt` brings its table of importable operators; `lacks` names ONNX operators that it has not all the same.
+    """
+
+    runtime: Literal["tensorrt", "onnxruntime", "torch"]
     tensorrt: Annotated[str, Field(pattern=r"^\d+(\.\d+)+$")] | None = None
     jetpack: str | None = None
     opset: Annotated[int, Field(ge=min(OPSETS), le=max(OPSETS))]
@@ -40,7 +44,16 @@ class Software(Table):
             raise ValueError(f"ir_version of opset {self.opset} must be {_IR_OF_OPSET[self.opset]}")
         if (self.runtime == "tensorrt") != (self.tensorrt is not None):
             raise ValueError("tensorrt must be given exactly when runtime is 'tensorrt'")
+        if self.tensorrt is not None and self.opset > (newest := self._table(self.tensorrt).opset):
+            raise ValueError(f"opset must be at most {newest}, the newest that TensorRT {self.tensorrt} imports")
         return self
+
+    @staticmethod
+    def _table(version: str) -> OperatorTable:
+        try:
+            return operator_table(version)
+        except UnknownTarget as error:
+            raise ValueError(str(error)) from error
 
 
 class Target(Table):
@@ -85,9 +98,45 @@ class Target(Table):
         return self.software.precisions
 
     @property
+    def operators(self) -> OperatorTable | None:
+        """What its TensorRT imports, by the newest table at or below its version; None without TensorRT."""
+        return None if self.tensorrt is None else operator_table(self.tensorrt)
+
+    @property
+    def label(self) -> str:
+        """The target and what runs there, for a person: `nano (TensorRT 8.2.1)`."""
+        return f"{self.name} ({self.runtime_words})"
+
+    @property
+    def runtime_words(self) -> str:
+        """What runs a network there: `TensorRT 8.2.1`, `onnxruntime`."""
+        return f"TensorRT {self.tensorrt}" if self.tensorrt else self.software.runtime
+
+    @property
+    def table_words(self) -> str | None:
+        """Which operator table stands in where its version has none of its own; None where that is not so."""
+        table = self.operators
+        if table is None or self.tensorrt is None or table.is_exact_for(self.tensorrt):
+            return None
+        return f"operators as TensorRT {table.version} imports them, the newest table below {self.tensorrt}"
+
+    def power_mode(self, name: str | None) -> str | None:
+        """The power mode of a name in any case, the default one for None; None where the target has no modes.
+
+        Raises UnknownPowerMode.
+        """
+        if self.silicon is not None:
+            return self.silicon.mode(name)
+        if name is not None:
+            raise UnknownPowerMode(f"{self.name} has no power modes, got '{name}'")
+        return None
+
+    @property
     def lacks(self) -> tuple[str, ...]:
-        """ONNX operators that the target has not, within its opset."""
-        return self.software.lacks
+        """ONNX operators of its opset that the target can not import, sorted: those it says, those not in its table."""
+        table = self.operators
+        missing = schema_operators(self.opset) - set(table.operators) if table is not None else frozenset()
+        return tuple(sorted(missing | set(self.software.lacks)))
 
 
 def ir_version_of(opset: int) -> int:

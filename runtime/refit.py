@@ -18,6 +18,9 @@ STRENGTH = 0.15
 NOMINAL_STRENGTH = 0.03
 """The same where nothing is known of the silicon."""
 
+LEAST_SHARE = 0.05
+"""The least that is expected of a coefficient, as a share of what is expected of its generation."""
+
 
 @dataclass(frozen=True)
 class Refit:
@@ -31,13 +34,17 @@ class Refit:
 
 def carried_prior(target: Target, power_mode: str | None, precision: Precision) -> Prior:
     """What to expect in a power mode: the target's own coefficients, else those of its generation of GPU."""
-    strength = STRENGTH if target.silicon is not None else NOMINAL_STRENGTH
+    is_known = target.silicon is not None or target.software.runtime == "onnxruntime"
+    strength = STRENGTH if is_known else NOMINAL_STRENGTH
     table = target.latency
     if table is None:
         return prior_of(target, power_mode, strength)
     *shares, launch, reduction = table.coefficients
     slowdown = setting_of(target, power_mode, precision).slowdown
-    return Prior((*shares, launch * slowdown, reduction * slowdown), max(table.offset_ms, 0.01), strength)
+    own = (*shares, launch * slowdown, reduction * slowdown)
+    # a coefficient that vanished in an earlier fit could never grow again: unknowns are shares of their prior
+    least = [LEAST_SHARE * c for c in prior_of(target, power_mode).coefficients]
+    return Prior(tuple(map(max, own, least)), max(table.offset_ms, 0.01), strength)
 
 
 def refit(

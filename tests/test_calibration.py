@@ -99,8 +99,8 @@ def test_three_networks_of_a_slower_board_calibrate_it(target: str) -> None:
 
 def test_a_target_without_silicon_can_be_fitted() -> None:
     latencies = {n: 1 + 4 * sum(k.count * k.macs for k in NETWORKS[n]) / 1e9 for n in sorted(NETWORKS)[:12]}
-    found = refit(load_target("cpu"), latencies, NETWORKS, source="here")
-    assert found.table.power_mode is None and found.table.precision == "fp32"
+    found = refit(load_target("cuda"), latencies, NETWORKS, source="here")
+    assert found.table.power_mode is None and found.table.precision == "fp16"
     assert found.fitted.mape_percent < 10 and found.before is None
 
 

@@ -163,4 +163,46 @@ def test_passes_are_listed_with_options(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_target_is_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["targets", "nano"]) == 0
-    assert "bandwidth_gb_per_s  25.6" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for text in (
+        "TensorRT 8.2.1, JetPack 4.6.x; fp32, fp16",
+        "opset 13, IR version 7",
+        "lacks BitShift, ",
+        "4 GB",
+        "mode maxn (default)  921.6  25.6",
+        "mode 5w                640",
+        "rests on 17 networks",
+    ):
+        assert text in shown
+
+
+def test_a_power_mode_is_chosen_by_its_name_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "orin-nano", "--power-mode", "7W", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["target"]["power_mode"] == "7w"
+    (found,) = report["findings"]
+    assert found["operators"]["table"] == "10.1" and "Det" in found["operators"]["lacks"]
+    assert main(["targets", "orin-nano", "--power-mode", "7w"]) == 0
+    shown = capsys.readouterr().out
+    assert "mode 7w (chosen)" in shown and "mode 15w (default)" in shown
+    assert "operators as TensorRT 10.1 imports them" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nano", "--power-mode", "9w"], "power mode must be one of maxn, 10w, 5w"),
+        (["cpu", "--power-mode", "5w"], "cpu has no power modes"),
+        (["--power-mode", "5w"], "must come with a target"),
+    ],
+)
+def test_wrong_power_modes(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", *arguments]) == 2
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fuse", "check", "profile"])
+def test_a_power_mode_stands_beside_the_target(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("--target") < shown.index("--power-mode") < shown.index("--json")

@@ -196,7 +196,7 @@ def test_models_that_can_not_be_expressed(
 def test_wrong_file_is_never_written(
     archive: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    compiling = sys.modules["nascc.compiler.compile"]
+    compiling = sys.modules["nascc.compiler.stages"]
 
     def wrong(*arguments: Any, **options: Any) -> Any:
         deployed = deploy(*arguments, **options)

@@ -185,6 +185,30 @@ def test_a_model_with_state_is_refused(decomposed: bool) -> None:
         from_exported(program.run_decompositions({}) if decomposed else program)
 
 
+class Branching(nn.Module):
+    """Computes one of two things."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))
+
+
+def test_control_flow_is_refused() -> None:
+    program = torch.export.export(nn.Sequential(nn.ReLU(), Branching()), (X,), strict=False)
+    with pytest.raises(CanNotRead, match="must be one fixed graph, found 'cond' in '1'; .* torch.where"):
+        from_exported(program)
+
+
+class Inverse(nn.Module):
+    """Torch would take this apart into a result and a check of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.inv(x)
+
+
+def test_checked_linear_algebra_stays_whole() -> None:
+    assert operators(ir(Inverse(), torch.eye(3))) == {"aten.linalg_inv.default": 1}
+
+
 def test_dynamic_sizes_stay_symbolic() -> None:
     model = randomised(nn.Sequential(nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)))
     gm = ir(model, X, dynamic=({0: torch.export.Dim("N")},))

@@ -78,7 +78,7 @@ def test_estimates_agree_on_the_zoo(name: str) -> None:
     (shape,) = ARCHITECTURES[name].inputs
     sizes = [int(size) for size in shape.partition(":")[2].split("x")]
     graph, file = both(ARCHITECTURES[name](), torch.zeros(sizes), 13)
-    for target in ("nano", "xavier", "orin"):
+    for target in ("nano", "xavier", "orin", "cpu"):
         board = load_target(target)
         assert estimate(graph, board).ms == pytest.approx(estimate(file, board).ms, rel=0.01)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from nascc.runtime.kernels import condense, fuse
-from nascc.runtime.operators import Network, Operator, convolution, product
+from nascc.runtime.operators import Network, Operator, convolution, keeps_order, product
 
 
 def conv(name: str, source: str, channels: int = 8, groups: int = 1, taps: int = 3) -> Operator:
@@ -95,3 +95,16 @@ def test_equal_kernels_are_counted() -> None:
     network = Network({"x": 128}, (conv("a", "x"), conv("b", "a")), ("b",))
     (kernel,) = condense(fuse(network))
     assert kernel.count == 2 and condense([kernel, *fuse(network)])[0].count == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "kept"),
+    [
+        ((1, 546, 1, 1), (0, 2, 3, 1), True),
+        ((1, 8, 2, 1), (0, 2, 3, 1), False),
+        ((2, 3), (0, 1), True),
+        ((2, 3), (1, 0), False),
+    ],
+)
+def test_axes_of_one_move_freely(shape: tuple[int, ...], axes: tuple[int, ...], kept: bool) -> None:
+    assert keeps_order(shape, axes) is kept

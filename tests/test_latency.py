@@ -12,7 +12,7 @@ from nascc.runtime.profile import Target, load_target, profile_text, target_name
 
 CONV = Kernel("c", "conv", macs=10**9, read=10**6, written=10**6, weights=10**6, reduction=1000)
 SLICE = Kernel("s", "slice", macs=0, read=10**6, written=10**6, weights=0, reduction=0)
-MEASURED = ("nano", "tx2", "xavier-nx", "xavier", "orin-nano", "orin")
+MEASURED = ("cpu", "nano", "tx2", "xavier-nx", "xavier", "orin-nano", "orin")
 
 
 def board(**changes: object) -> Target:
@@ -76,7 +76,7 @@ def test_another_precision_says_so() -> None:
     assert "fp32 carried over from fp16" in single.calibration
 
 
-@pytest.mark.parametrize("name", [n for n in target_names() if n not in ("cpu", "cuda")])
+@pytest.mark.parametrize("name", [n for n in target_names() if n != "cuda"])
 def test_estimates_say_that_they_are_and_what_they_rest_on(name: str) -> None:
     found = estimate([CONV], load_target(name))
     assert str(found).startswith("estimated ") and found.calibration in str(found)
@@ -90,8 +90,8 @@ def test_tx2_admits_its_priors() -> None:
 
 
 def test_without_coefficients_there_is_no_estimate() -> None:
-    with pytest.raises(NotCalibrated, match="nascc profile --target cpu"):
-        estimate([CONV], load_target("cpu"))
+    with pytest.raises(NotCalibrated, match="nascc profile --target cuda"):
+        estimate([CONV], load_target("cuda"))
 
 
 def test_unknown_power_modes() -> None:

@@ -78,7 +78,22 @@ def test_a_user_brings_a_profile(profile: Path) -> None:
     profile.write_text(GOOD + SILICON)
     target = load_target(profile)
     assert target == load_target(str(profile))
-    assert target.lacks == ("GridSample",) and target.silicon is not None and target.silicon.sm_count == 6
+    assert "GridSample" in target.lacks and target.silicon is not None and target.silicon.sm_count == 6
+
+
+def test_a_version_between_the_tables_takes_the_one_below(profile: Path) -> None:
+    profile.write_text(GOOD.replace("8.6.1", "9.0.1"))
+    target = load_target(profile)
+    assert target.operators is not None and target.operators.version == "8.6"
+    assert target.table_words == "operators as TensorRT 8.6 imports them, the newest table below 9.0.1"
+    assert load_target("nano").table_words is None and load_target("cpu").table_words is None
+
+
+def test_what_a_profile_lacks_adds_to_its_table(profile: Path) -> None:
+    profile.write_text(GOOD)
+    with_it = set(load_target(profile).lacks)
+    profile.write_text(GOOD.replace('lacks = ["GridSample"]', ""))
+    assert with_it - set(load_target(profile).lacks) == {"GridSample"}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +129,8 @@ def test_every_violation_is_reported_at_once(profile: Path) -> None:
         ('["fp32", "fp16"]', "[]", "software.precisions"),
         ('default_mode = "15W"', 'default_mode = "30W"', "default_mode must be one of"),
         ("opset = 17", "opset = 10", "software.opset"),
+        ('"8.6.1"', '"8.2.1"', "opset must be at most 13, the newest that tensorrt 8.2.1 imports"),
+        ('"8.6.1"', '"5.1.6"', "tensorrt must be at least 7.0"),
     ],
 )
 def test_contradictions_are_refused(profile: Path, old: str, new: str, reason: str) -> None:

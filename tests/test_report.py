@@ -14,6 +14,7 @@ from nascc.compiler.provenance import host, input_file, new_report, output_file,
 from nascc.compiler.report import (
     SCHEMA,
     Best,
+    Block,
     Change,
     DivergenceEntry,
     Latency,
@@ -23,12 +24,14 @@ from nascc.compiler.report import (
     Rejection,
     Report,
     Search,
+    Series,
+    SlotEntry,
     TargetEntry,
     VerifyEntry,
 )
 
 PARTS = """schema tool command started seconds seed exit_code host target inputs outputs passes verification verify
-findings kernels latency device search warnings errors""".split()
+findings kernels latency device search series warnings errors""".split()
 
 
 def full_report(tmp_path: Path) -> Report:
@@ -62,11 +65,16 @@ def full_report(tmp_path: Path) -> Report:
         kind="measured", calibration="21 networks", median_ms=14.8, p10_ms=14.0, p90_ms=15.0, p99_ms=16.0, n=100,
         anchor_drift_percent=0.1, before_ms=23.1, ratio=0.64,
     )  # fmt: skip
-    best = Best(arch=[0, 1], cost={"latency_ms": 3.0}, score={"top1": 0.7})
+    block = Block(name="1", operator="k3e6", c_in=8, c_out=12, height=24, width=24, stride=2)
+    best = Best(arch=[0, 1], cost={"latency_ms": 3.0}, score={"top1": 0.7}, blocks=(block,))
     report.search = Search(
         method="lightnas", budget={"latency_ms": 4}, reachable={"low": 1}, candidates=({"a": 1},), best=best,
-        baseline=({"a": 2},),
+        baseline=({"a": 2},), slots=(SlotEntry(name="1", operators=("k3e6", "skip")),),
     )  # fmt: skip
+    report.series = (
+        Series(phase="search", name="loss", steps=(0, 5), values=(2.5, 1.5)),
+        Series(phase="search", name="probabilities", steps=(0,), values=([[0.5, 0.5]],)),
+    )
     report.warnings, report.errors = ("w",), ("e",)
     return report
 

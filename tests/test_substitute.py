@@ -16,9 +16,27 @@ from nascc.passes import Numerics, PipelineError, SubstituteOperators, run_pass
 from nascc.passes import graph as g
 from nascc.passes.canonical.vocabulary import VOCABULARY
 from nascc.passes.substitute import RULES
-from substitute_cases import CASES, WHOLE, A, B, Fn, X, einsum, module, normed, resized
+from substitute_cases import (
+    CASES,
+    WHOLE,
+    A,
+    B,
+    Fn,
+    K,
+    Q,
+    V,
+    X,
+    attended,
+    einsum,
+    fold,
+    grouped,
+    module,
+    normed,
+    resized,
+)
 
 ANY_BATCH: dict[int, Any] = {0: torch.export.Dim("batch")}
+LENGTH = torch.export.Dim("length", min=4)
 SIDES: dict[int, Any] = {2: torch.export.Dim("h", min=4), 3: torch.export.Dim("w", min=4)}
 
 
@@ -37,7 +55,7 @@ def test_only_known_operators_remain(case: str) -> None:
     run_pass(SubstituteOperators((name,)), gm)
     targets = {n.target for n in gm.graph.nodes if n.op == "call_function"}
     assert targets <= VOCABULARY
-    assert targets.isdisjoint(RULES[name].targets)
+    assert not any(map(RULES[name].is_for, gm.graph.nodes))
     if RULES[name].numerics is Numerics.BITWISE:
         assert relative_error(outputs(before, inputs), outputs(gm, inputs)) == 0
 
@@ -49,14 +67,16 @@ def test_every_rule_has_a_case_and_a_specification() -> None:
 
 DYNAMIC = (
     "hardswish", "mish", "gelu", "gelu, tanh", "layer norm", "layer norm of channels", "softshrink", "hardshrink",
-    "xor of bits", "one hot", "antialiased, smaller", "cubic, by factors",
+    "xor of bits", "one hot", "antialiased, smaller", "cubic, by factors", "silu", "reciprocal", "reciprocal root",
+    "upper triangle", "remainder", "bits turned", "group norm", "instance norm", "group norm written as instance norm",
+    "attention", "attention, causal", "adaptive pool", "adaptive pool, mean", "windows",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("case", DYNAMIC)
 def test_replaces_with_a_dynamic_batch(case: str) -> None:
     name, call, inputs = CASES[case]
-    gm = ir(Fn(module(call)), *inputs, dynamic=((ANY_BATCH,),))
+    gm = ir(Fn(module(call)), *inputs, dynamic=((ANY_BATCH,) * len(inputs),))
     before = g.copy_graph(gm)
     assert len(run_pass(SubstituteOperators((name,)), gm).rewrites) == 1
     larger = [torch.cat([x, x.flip(0), x]) for x in inputs]
@@ -93,6 +113,20 @@ REFUSED: dict[str, tuple[str, Callable[..., Any], tuple[Tensor, ...], Any, str]]
     "ellipsis": ("einsum", einsum("...i,i->..."), (A, A[0, 0]), None, "every dimension"),
     "diagonal": ("einsum", einsum("ii,i->i"), (torch.eye(3), A[0, :, 0]), None, "every dimension"),
     "repeated": ("einsum", einsum("ij,jk->ik"), (A[0, :, :1], B[0]), None, "size 1 to sum over"),
+    "triangle, dynamic sides": ("triangle", torch.triu, (X,), ((SIDES,),), "must be fixed sizes"),
+    "remainder of fractions": ("modulo", torch.fmod, (X, X + 20), None, "must be of integers"),
+    "unsigned bits": ("bitwise_not", lambda x: ~x, (WHOLE.to(torch.uint8),), None, "must be signed"),
+    "groups, dynamic sides": ("group_norm", grouped(2), (X,), ((SIDES,),), "one dynamic size at most"),
+    "instances, dynamic sides": ("instance_norm", grouped(2), (X,), ((SIDES,),), "one dynamic size at most"),
+    "pool, dynamic sides": (
+        "adaptive_pool", lambda x: F.adaptive_avg_pool2d(x, 3), (X,), ((SIDES,),), "fixed height and width",
+    ),
+    "attention at random": ("attention", attended(dropout_p=0.5), (Q, K, V), None, "at random"),
+    "windows without batch": ("col2im", fold((9, 8), 3), (torch.randn(18, 42),), None, "must be [N, C, H, W]"),
+    "past of dynamic length": (
+        "attention", attended(is_causal=True), (Q, Q, Q), (({2: LENGTH}, {2: LENGTH}, {2: LENGTH}),), "as a tensor",
+    ),
+    "dynamic scale": ("attention", attended(), (Q, Q, Q), (({3: LENGTH}, {3: LENGTH}, None),), "pass scale="),
     "two dynamic sizes": (
         "einsum", einsum("bchw,cd->bdhw"), (X, torch.ones(6, 4)), (({2: SIDES[2], 3: SIDES[3]}, None),), "at most 1",
     ),
@@ -108,6 +142,40 @@ def test_refuses(case: str) -> None:
     assert not result
     assert [reason in r.reason for r in result.rejects] == [True]
     assert operators(gm) == before
+
+
+LEFT: dict[str, tuple[str, Callable[..., Any], tuple[Tensor, ...]]] = {
+    "other powers": ("reciprocal", lambda x: x.abs() ** -2, (X,)),
+    "quotients of integers": ("modulo", lambda x: torch.div(x, 3, rounding_mode="trunc"), (WHOLE,)),
+    "fractions rounded down": ("modulo", lambda x: (x % 3) + (x // 3), (X,)),
+    "truths turned": ("bitwise_not", lambda x: ~(x > 0), (X,)),
+    "infinite integers": ("is_inf", torch.isinf, (WHOLE,)),
+    "running statistics": ("instance_norm", nn.InstanceNorm2d(6, track_running_stats=True), (X,)),
+}
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_does_not_apply(case: str) -> None:
+    name, call, inputs = LEFT[case]
+    check_pass(SubstituteOperators((name,)), Fn(module(call)), *inputs, rewrites=0)
+
+
+@given(
+    before=st.lists(st.integers(1, 12), min_size=1, max_size=3),
+    after=st.lists(st.integers(1, 14), min_size=3, max_size=3),
+)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_adaptive_pool_of_any_size(before: list[int], after: list[int]) -> None:
+    pool = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[len(before) - 1]
+    x = torch.randn(1, 2, *before)
+    check_pass(SubstituteOperators(("adaptive_pool",)), Fn(lambda x: pool(x, after[: len(before)])), x)
+
+
+@given(a=st.integers(-(2**40), 2**40), b=st.integers(-(2**20), 2**20).filter(bool))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_modulo_of_any_integers(a: int, b: int) -> None:
+    x = torch.tensor([a, -a, a + b, a - b, b, -b, 0])
+    check_pass(SubstituteOperators(("modulo",)), Fn(lambda x: (x % b, x // b, torch.fmod(x, b))), x, rewrites=3)
 
 
 def test_replaces_nothing_without_rules() -> None:

@@ -74,7 +74,7 @@ def test_kernels_multiply_as_often_as_their_operators(op: LinearOp, macs: int) -
 
 def test_a_target_without_coefficients_has_no_cost() -> None:
     with pytest.raises(NotCalibrated):
-        target_cost(load_target("cpu"))
+        target_cost(load_target("cuda"))
 
 
 def test_the_report_tells_before_and_after() -> None:
@@ -86,4 +86,4 @@ def test_the_report_tells_before_and_after() -> None:
     assert found is not None and found.kind == "estimated" and found.before_ms is not None and found.ratio is not None
     assert found.median_ms < found.before_ms and found.ratio > 1
     assert found.calibration is not None and found.calibration.startswith("nano, fp16, maxn: rests on 17 networks")
-    assert estimated_latency(before, after, load_target("cpu")) is None
+    assert estimated_latency(before, after, load_target("cuda")) is None

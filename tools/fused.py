@@ -3,6 +3,7 @@
 from nascc.compiler import Compiled
 from nascc.compiler.report import Latency, Report
 from nascc.tools import render
+from nascc.tools.checked import finding_lines
 from nascc.tools.source import Source
 
 
@@ -15,6 +16,7 @@ def lines(compiled: Compiled, name: str, source: Source, *, verbose: bool = Fals
         *(render.line("kept", text) for text in render.kept(report.passes, every=verbose)),
         render.line("verified", verified(report), seconds.get("verify")),
         *([render.line("lowered", lowered(report), seconds.get("lower"))] if compiled.deployed else []),
+        *finding_lines(report.findings),
         *([render.line("estimated", estimated(report.latency))] if report.latency else []),
         *render.warnings(report),
         *before_and_after(compiled, source),
@@ -45,11 +47,13 @@ def verified(report: Report) -> str:
 
 
 def lowered(report: Report) -> str:
-    """The versions that were written, and for whom."""
+    """The versions that were written, for whom, and whether it can run them."""
     target = report.target
     assert target is not None
     runtime = f" (TensorRT {target.tensorrt})" if target.tensorrt else ""
-    return f"opset {target.opset}, IR {target.ir_version}; {target.name}{runtime}: every node follows that opset"
+    stops = sum(finding.get("severity") == "error" for finding in report.findings)
+    verdict = f"{stops} finding{'s' * (stops != 1)} (--allow-unsupported)" if stops else "every operator supported"
+    return f"opset {target.opset}, IR {target.ir_version}; {target.name}{runtime}: {verdict}"
 
 
 def estimated(latency: Latency) -> str:

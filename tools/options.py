@@ -11,6 +11,13 @@ ReportPath = Annotated[Path | None, typer.Option("--report", metavar="FILE", hel
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress, on a terminal either.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show logs, warnings and tracebacks.")]
 
+TARGET = "A profile that `nascc targets` lists, or a .toml file."
+Target = Annotated[str, typer.Option("--target", help=TARGET)]
+PowerMode = Annotated[
+    str | None,
+    typer.Option("--power-mode", help="Power mode of the target, as `nascc targets NAME` lists them.  [its default]"),
+]
+
 Shapes = Annotated[
     list[str] | None,
     typer.Option(

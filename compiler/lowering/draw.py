@@ -17,6 +17,7 @@ from nascc.compiler.lowering.table import LOWERINGS, NEEDS
 from nascc.compiler.lowering.unlowerable import Refusal, Unlowerable
 from nascc.compiler.lowering.values import Drawn, Origin, Spec, Value
 from nascc.compiler.lowering.writer import Writer
+from nascc.passes.substitute import RULES
 
 RECORDED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "generator", "copy"))
 """Arguments that lowerings do not get: the recorded type says it, or it means nothing in ONNX."""
@@ -157,7 +158,9 @@ def _lowering(node: Node, opset: int) -> Callable[..., Any]:
     if node.target not in LOWERINGS:
         raise Refusal("has no ONNX form in nascc")
     if opset < (lowest := NEEDS.get(node.target, 0)):
-        raise Refusal(f"has an ONNX form from opset {lowest} on; substitute it or choose a higher opset")
+        has_rule = any(node.target in rule.targets for rule in RULES.values())
+        advice = "substitute it or choose" if has_rule else "no substitution avoids it, so choose"
+        raise Refusal(f"has an ONNX form from opset {lowest} on; {advice} a target that reads that opset")
     return LOWERINGS[node.target]
 
 

@@ -13,14 +13,15 @@ from nascc.nas.blocks.operators import MBConvOp
 from nascc.nas.core.context import Ctx
 from nascc.nas.core.slot import Op
 from nascc.nas.supernets.choice import Choice, SeparateChoice, like
+from nascc.nas.supernets.sliced_norm import SlicedBatchNorm
 
 
 class SlicedChoice(Choice):
     """The inverted bottlenecks of a slot share weights: the first channels, and the centre of the kernel.
 
     expand [C_hid, C_in, 1, 1], depthwise [C_hid, 1, K, K], project [C_out, C_hid, 1, 1] have the size of the largest
-    operator; batch norms are each operator's own, since statistics differ. An operator that does not run leaves the
-    batch norms of others alone, but not the weights it shares with them. Operators that can not be slices (skips,
+    operator, and so have the batch norms: with norms of its own for each operator a supernet learns half as fast.
+    Statistics are mixed over operators, so recalibrate what is extracted. Operators that can not be slices (skips,
     groups, squeeze-and-excitation, no expansion) are separate.
     """
 
@@ -35,13 +36,13 @@ class SlicedChoice(Choice):
         kernel = max(op.kernel for op in self.sliced.values())
         largest = MBConv(ctx, kernel, hidden / ctx.c_in)
         self.expand, self.depthwise, self.project = (weight for weight in _weights(largest))
-        self.norms = nn.ModuleDict({str(k): _norms(self._hidden(k), ctx.c_out) for k in self.sliced})
+        self.norms = nn.ModuleList(SlicedBatchNorm(channels) for channels in (hidden, hidden, ctx.c_out))
         self.activation = activation(ctx.activation)
 
     def run(self, x: Tensor, index: int) -> Tensor:
         if index not in self.sliced:
             return self.separate.run(x, self.apart.index(index))
-        first, second, third = cast(nn.ModuleList, self.norms[str(index)])
+        first, second, third = self.norms
         expand, depthwise, project = self._slices(index)
         stride, pad = self.ctx.stride, depthwise.shape[-1] // 2
         y: Tensor = self.activation(first(F.conv2d(x, expand)))
@@ -56,8 +57,8 @@ class SlicedChoice(Choice):
         with torch.no_grad():
             for weight, trained in zip(_weights(block), self._slices(index), strict=True):
                 weight.copy_(trained)
-        for norm, own in zip(_norms_of(block), cast(nn.ModuleList, self.norms[str(index)]), strict=True):
-            norm.load_state_dict(own.state_dict())
+        for norm, shared in zip(_norms_of(block), self.norms, strict=True):
+            norm.load_state_dict(cast(SlicedBatchNorm, shared).first(norm.num_features))
         return block
 
     def _slices(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,10 +78,6 @@ def can_slice(ops: Sequence[Op]) -> bool:
 
 def _is_slice(op: Op) -> bool:
     return isinstance(op.make, MBConvOp) and op.make.groups == 1 and not op.make.se and op.make.expansion != 1
-
-
-def _norms(hidden: int, c_out: int) -> nn.ModuleList:
-    return nn.ModuleList(nn.BatchNorm2d(channels) for channels in (hidden, hidden, c_out))
 
 
 def _weights(block: MBConv) -> tuple[nn.Parameter, ...]:

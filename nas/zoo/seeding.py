@@ -16,7 +16,7 @@ def seeded(
     """Build a module and fill it, in eval mode, without touching torch's global random numbers.
 
     Statistics and affine parameters of batch norms are random as well, so that folding them is a real test; they stay
-    near what seeded noise of `shape` [N, C, H, W] gives, so that activations keep order one and still tell images apart.
+    near what seeded noise of `shape` [N, C, H, W] gives: activations keep order one and still tell images apart.
     """
     with torch.device("meta"):  # allocates nothing and draws nothing
         module = build()

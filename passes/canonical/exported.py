@@ -12,12 +12,22 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from nascc.passes.canonical.functionalise import drop_inactive, functionalise
-from nascc.passes.canonical.inline import inline_wrapped
+from nascc.passes.canonical.inline import inline_wrapped, refuse_control_flow
 from nascc.passes.canonical.normalise import foreign, normalise
 from nascc.passes.canonical.promote import promote
 from nascc.passes.errors import CanNotRead
 from nascc.passes.graph import check_graph, set_constant
 from nascc.passes.signature import Fixed, Signature
+
+aten = torch.ops.aten
+CHECKED = (
+    aten.linalg_inv.default,
+    aten.linalg_solve.default,
+    aten.linalg_cholesky.default,
+    aten.linalg_lu_factor.default,
+    aten.linalg_ldl_factor.default,
+)
+"""Calls that torch would take apart into a result and a check of it, which a graph of values can not hold."""
 
 
 def from_exported(program: ExportedProgram) -> fx.GraphModule:
@@ -43,7 +53,8 @@ def _decomposed(program: ExportedProgram, gm: fx.GraphModule | None) -> Exported
     known = torch.export.default_decompositions()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        functional: ExportedProgram = program.run_decompositions({op: known[op] for op in unknown if op in known})
+        parted = {op: known[op] for op in unknown if op in known and op not in CHECKED}
+        functional: ExportedProgram = program.run_decompositions(parted)
     return functional
 
 
@@ -56,6 +67,7 @@ def _read(program: ExportedProgram) -> fx.GraphModule | None:
     gm = fx.GraphModule(torch.nn.Module(), fx.Graph())
     inline_wrapped(program.graph_module, graph)
     record_provenance(graph)
+    refuse_control_flow(graph)
     names = _bind_constants(program, gm, graph)
     output = next(iter(graph.find_nodes(op="output")))
     output_names, kept, output_slots = _outputs(program, output, set(names))

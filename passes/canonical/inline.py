@@ -4,6 +4,7 @@ import operator
 from typing import Any
 
 from torch import fx
+from torch._ops import HigherOrderOperator
 from torch.fx import Node
 
 from nascc.passes.errors import CanNotRead
@@ -22,6 +23,17 @@ def inline_wrapped(root: fx.GraphModule, graph: fx.Graph) -> None:
         body = getattr(root, str(node.args[WRAPPERS[name]].target))
         _splice(node, body, node.args[WRAPPERS[name] + 1 :])
     _drop_unused_modules(graph)
+
+
+def refuse_control_flow(graph: fx.Graph) -> None:
+    """Raise CanNotRead when a call decides at run time what is computed, or does more than compute."""
+    for node in graph.nodes:
+        if isinstance(node.target, HigherOrderOperator):
+            where = f" in '{node.meta['module']}'" if node.meta.get("module") else ""
+            raise CanNotRead(
+                f"the model must be one fixed graph, found '{node.target}'{where}; "
+                "compute every branch and choose with torch.where, and unroll loops"
+            )
 
 
 def _splice(node: Node, body: fx.GraphModule, inputs: tuple[Any, ...]) -> None:

@@ -8,6 +8,8 @@ from nascc.passes.arguments import arguments
 from nascc.passes.edit import Edit
 from nascc.passes.substitute.precision import widened
 from nascc.passes.substitute.rule import Rule
+from nascc.passes.substitute.shapes import sizes_or_minus_one
+from nascc.passes.substitute.statistics import normalised
 
 aten = torch.ops.aten
 
@@ -24,28 +26,18 @@ def _build(edit: Edit, node: Node) -> Node:
     kept = len(sizes) - len(a["normalized_shape"])
     if is_permuted := g.is_call(a["input"], aten.permute.default) and _is_reshapable(sizes, kept):
         x = edit.call(aten.reshape.default, x, [-1, *sizes[kept:]])
-    out = _normalised(edit, x, len(a["normalized_shape"]), a["eps"])
+    rank = len(g.shape(x))
+    out = normalised(edit, x, range(rank - len(a["normalized_shape"]), rank), a["eps"])
     if a["weight"] is not None:
         out = edit.call(aten.mul.Tensor, out, a["weight"])
     if a["bias"] is not None:
         out = edit.call(aten.add.Tensor, out, a["bias"])
-    back = [size if isinstance(size, int) else -1 for size in sizes]
-    return edit.call(aten.reshape.default, out, back) if is_permuted else out
+    return edit.call(aten.reshape.default, out, sizes_or_minus_one(sizes)) if is_permuted else out
 
 
 def _is_reshapable(sizes: tuple[int | torch.SymInt, ...], kept: int) -> bool:
     """Can the first `kept` dimensions be joined and parted again?"""
     return all(isinstance(s, int) for s in sizes[kept:]) and sum(not isinstance(s, int) for s in sizes[:kept]) <= 1
-
-
-def _normalised(edit: Edit, x: Node, count: int, eps: float) -> Node:
-    """`x` with zero mean and unit variance over its last `count` dimensions."""
-    rank = len(g.shape(x))
-    dims = list(range(rank - count, rank))
-    distance = edit.call(aten.sub.Tensor, x, edit.call(aten.mean.dim, x, dims, True))
-    two = edit.constant(torch.tensor(2.0, dtype=torch.float64), f"{g.label(edit.at)}.exponent", like=x)
-    variance = edit.call(aten.mean.dim, edit.call(aten.pow.Tensor_Tensor, distance, two), dims, True)
-    return edit.call(aten.div.Tensor, distance, edit.call(aten.sqrt.default, edit.call(aten.add.Tensor, variance, eps)))
 
 
 LAYER_NORM = Rule((aten.layer_norm.default,), _build)

@@ -1,4 +1,4 @@
-"""Exclusive or as two comparisons."""
+"""Exclusive or by and, or, not."""
 
 import torch
 from torch.fx import Node
@@ -18,9 +18,9 @@ def _refusal(node: Node) -> str | None:
 
 
 def _build(edit: Edit, node: Node) -> Node:
-    """logical_xor(x, y) -> not ((x == 0) == (y == 0)). Exact; a bitwise xor of booleans counts as one."""
-    zeros = [edit.call(aten.logical_not.default, value) for value in node.args[:2]]
-    return edit.call(aten.logical_not.default, edit.call(aten.eq.Tensor, *zeros))
+    """logical_xor(x, y) -> (x or y) and not (x and y). Exact; a bitwise xor of booleans counts as one."""
+    either, both = (edit.call(op, *node.args[:2]) for op in (aten.logical_or.default, aten.logical_and.default))
+    return edit.call(aten.logical_and.default, either, edit.call(aten.logical_not.default, both))
 
 
 LOGICAL_XOR = Rule((aten.logical_xor.default, aten.bitwise_xor.Tensor), _build, _refusal, Numerics.BITWISE)

@@ -1,7 +1,5 @@
 """Cubic and antialiased resizing as two matrix products."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
@@ -11,6 +9,7 @@ from nascc.passes import graph as g
 from nascc.passes.arguments import arguments
 from nascc.passes.edit import Edit
 from nascc.passes.substitute.rule import Rule
+from nascc.passes.substitute.shapes import text
 
 aten = torch.ops.aten
 ANTIALIASED = (aten._upsample_bilinear2d_aa.vec, aten._upsample_bicubic2d_aa.vec)
@@ -19,7 +18,7 @@ ANTIALIASED = (aten._upsample_bilinear2d_aa.vec, aten._upsample_bicubic2d_aa.vec
 def _refusal(node: Node) -> str | None:
     before, after = g.shape(arguments(node)["input"])[2:], g.shape(node)[2:]
     if not all(isinstance(size, int) for size in (*before, *after)):
-        return f"resizes {_text(before)} to {_text(after)}, must be fixed sizes; export with fixed height and width"
+        return f"resizes {text(before)} to {text(after)}, must be fixed sizes; export with fixed height and width"
     if node.target in ANTIALIASED and after[1] == 1:
         return "resizes to a width of 1, for which torch's antialiasing repeats one row"
     return None
@@ -50,10 +49,6 @@ def _weights(node: Node, axis: int) -> Tensor:
     columns = torch.eye(before, side, dtype=torch.float64)[None, None]
     resized: Tensor = resize(columns, size, a["align_corners"], factors)
     return resized[0, 0, :, :before]
-
-
-def _text(sizes: Iterable[object]) -> str:
-    return "x".join(map(str, sizes))
 
 
 ANTIALIASED_RESIZE = Rule(ANTIALIASED, _build, _refusal)

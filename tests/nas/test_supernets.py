@@ -4,14 +4,13 @@ import random
 
 import pytest
 import torch
-from nas.conformance import SuperNetConformance, randomise
 from torch import Tensor, nn
 
+from nas.conformance import SuperNetConformance, randomise
 from nascc.nas.core import SuperNet
 from nascc.nas.macro import load_macro
 from nascc.nas.spaces import MacroSpace
 from nascc.nas.supernets import ChoiceSuperNet, recalibrate
-
 
 TOY = MacroSpace(load_macro("toy"), classes=10)
 RAGGED = MacroSpace(
@@ -37,9 +36,8 @@ class TestSliced(TestSeparate):
         return ChoiceSuperNet(self.space(), "sliced")
 
     def of_operator(self, name: str, slot: int, index: int) -> bool:
-        """Batch norms, and operators that are no slices; the weights are shared."""
-        block = f"parts.{self.space().slots[slot].name}"
-        return name.startswith((f"{block}.norms.{index}.", f"{block}.separate.operators.{index - 6}."))
+        """Operators that are no slices; the others share everything."""
+        return name.startswith(f"parts.{self.space().slots[slot].name}.separate.operators.{index - 6}.")
 
 
 class TestRagged(TestSeparate):
@@ -53,8 +51,7 @@ class TestRagged(TestSeparate):
 
     def of_operator(self, name: str, slot: int, index: int) -> bool:
         block, apart = f"parts.{self.space().slots[slot].name}", {0: 0, 1: 1, 4: 2, 5: 3}
-        number = apart.get(index, 99)
-        return name.startswith((f"{block}.norms.{index}.", f"{block}.separate.operators.{number}."))
+        return name.startswith(f"{block}.separate.operators.{apart.get(index, 99)}.")
 
 
 def test_exactly_one_operator_of_a_slot_runs() -> None:

@@ -1,5 +1,6 @@
 """`nascc fuse`: a trained model becomes a verified ONNX file."""
 
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,24 +10,11 @@ import typer
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
 from nascc.tools.files import read_arrays, require_writable
-from nascc.tools.options import (
-    AllowPickle,
-    Data,
-    Json,
-    Kwargs,
-    Mean,
-    Model,
-    NoProgress,
-    Reporting,
-    ReportPath,
-    Seed,
-    Shapes,
-    StateKey,
-    Std,
-    Verbose,
-)
+from nascc.tools.grouped import grouped
+from nascc.tools.groups import Inputs, Opening, Showing
+from nascc.tools.options import Data, PowerMode, Seed, Target
 from nascc.tools.progress import Say
-from nascc.tools.source import Source, numbers, words
+from nascc.tools.source import Source, words
 
 SUFFIXES = (".onnx", ".pt2")
 
@@ -47,6 +35,62 @@ class CollapseCost(str, Enum):
     measured = "measured"
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What is compiled for."""
+
+    target: Target = "cpu"
+    power_mode: PowerMode = None
+    opset: Annotated[int | None, typer.Option(help="ONNX opset, 11 to 20.  [the target's]")] = None
+    allow_unsupported: Annotated[
+        bool, typer.Option("--allow-unsupported", help="Write what the target can not run, and list the findings.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class Names:
+    """What inputs and outputs are called."""
+
+    input_names: Annotated[str | None, typer.Option(help="Names of the inputs, with commas.")] = None
+    output_names: Annotated[str | None, typer.Option(help="Names of the outputs, with commas.")] = None
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """Which passes run, and how far they go."""
+
+    passes: Annotated[str | None, typer.Option(help="Run these passes only, in this order: 'FoldBatchNorm,...'.")] = (
+        None
+    )
+    skip_pass: Annotated[list[str] | None, typer.Option(help="Leave this pass out. Repeatable.")] = None
+    collapse: Annotated[
+        Collapse,
+        typer.Option(
+            help="Merge branches and collapse linear chains: where it pays; always, which gives the fewest operators "
+            "but may be slower; or never.",
+        ),
+    ] = Collapse.auto
+    collapse_cost: Annotated[
+        CollapseCost,
+        typer.Option(
+            help="What pays: less time by the target's latency model (fewer operations where it has none); "
+            "fewer operations; or less time measured in onnxruntime here, which takes longer and varies.",
+        ),
+    ] = CollapseCost.target
+    simplify: Annotated[bool, typer.Option("--simplify", help="Run onnxsim on the result, in a worker.")] = False
+
+    def settings(self) -> dict[str, Any]:
+        """The same as arguments of `compile()`."""
+        return {
+            "passes": self.passes,
+            "skip": tuple(self.skip_pass or ()),
+            "collapse": self.collapse.value,
+            "collapse_cost": self.collapse_cost.value,
+            "simplify": self.simplify,
+        }
+
+
+@grouped
 def fuse(
     file: Annotated[
         str | None,
@@ -56,76 +100,40 @@ def fuse(
         Path | None,
         typer.Option("--output", "-o", help="What to write: .onnx, or .pt2 for PyTorch. [FILE's name.onnx]"),
     ] = None,
-    target: Annotated[str, typer.Option(help="A profile that `nascc targets` lists, or a .toml file.")] = "cpu",
-    power_mode: Annotated[
-        str | None, typer.Option(help="Power mode of the target, as `nascc targets NAME` lists them.  [its default]")
-    ] = None,
-    opset: Annotated[int | None, typer.Option(help="ONNX opset, 11 to 20.  [the target's]")] = None,
-    shapes: Shapes = None,
-    input_names: Annotated[str | None, typer.Option(help="Names of the inputs, with commas.")] = None,
-    output_names: Annotated[str | None, typer.Option(help="Names of the outputs, with commas.")] = None,
-    mean: Mean = None,
-    std: Std = None,
-    model: Model = None,
-    kwargs: Kwargs = None,
-    state_key: StateKey = None,
-    allow_pickle: AllowPickle = False,
-    passes: Annotated[
-        str | None, typer.Option(help="Run these passes only, in this order: 'FoldBatchNorm,...'.")
-    ] = None,
-    skip_pass: Annotated[list[str] | None, typer.Option(help="Leave this pass out. Repeatable.")] = None,
-    collapse: Annotated[
-        Collapse,
-        typer.Option(
-            help="Merge branches and collapse linear chains: where it pays; always, which gives the fewest operators "
-            "but may be slower; or never.",
-        ),
-    ] = Collapse.auto,
-    collapse_cost: Annotated[
-        CollapseCost,
-        typer.Option(
-            help="What pays: less time by the target's latency model (fewer operations where it has none); "
-            "fewer operations; or less time measured in onnxruntime here, which takes longer and varies.",
-        ),
-    ] = CollapseCost.target,
+    *,
+    aim: Aim,
+    inputs: Inputs,
+    names: Names,
+    opening: Opening,
+    rewriting: Rewriting,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove the result equal (recorded).")] = True,
     data: Data = None,
-    simplify: Annotated[bool, typer.Option("--simplify", help="Run onnxsim on the result, in a worker.")] = False,
     seed: Seed = 0,
-    as_json: Json = False,
-    report: ReportPath = None,
-    no_progress: NoProgress = False,
-    verbose: Verbose = False,
+    showing: Showing,
 ) -> None:
     """Turn a trained model into a verified ONNX file.
 
     The graph is rewritten in float64 and checked after every pass, lowered to ONNX for the target, and compared with
-    the original; the file appears only when all of that went well.
+    the original; the file appears only when all of that went well and the target can run it.
     """
-    source = Source(file, model, kwargs, state_key, allow_pickle)
+    source = opening.source(file)
     settings = {
-        "target": target,
-        "power_mode": power_mode,
-        "opset": opset,
-        "shapes": tuple(shapes or ()) or None,
-        "input_names": words(input_names),
-        "output_names": words(output_names),
-        "passes": passes,
-        "skip": tuple(skip_pass or ()),
-        "collapse": collapse.value,
-        "collapse_cost": collapse_cost.value,
+        **asdict(aim),
+        **rewriting.settings(),
+        "shapes": tuple(inputs.shapes or ()) or None,
+        "input_names": words(names.input_names),
+        "output_names": words(names.output_names),
         "verify": verify,
-        "simplify": simplify,
         "seed": seed,
     }
 
     def work(say: Say) -> Answer:
         destination = output or Path(f"{source.stem}.onnx")
         check_output(destination, source)
-        given = {"mean": numbers(mean, "--mean"), "std": numbers(std, "--std"), "data": read_arrays(data)}
-        return fuse_source(source, destination, settings | given, say, verbose=verbose)
+        given = {**inputs.statistics(), "data": read_arrays(data)}
+        return fuse_source(source, destination, settings | given, say, verbose=showing.verbose)
 
-    execute("fuse", Reporting(as_json, report, verbose, progress=not no_progress), work)
+    execute("fuse", showing.reporting, work)
 
 
 def check_output(output: Path, source: Source) -> None:

@@ -8,7 +8,9 @@ import typer
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
 from nascc.tools.files import require_writable, write_text
-from nascc.tools.options import Json, Reporting, ReportPath, Verbose
+from nascc.tools.grouped import grouped
+from nascc.tools.groups import Telling
+from nascc.tools.options import PowerMode, Target
 from nascc.tools.progress import Say
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from nascc.runtime.refit import Refit
 
 
+@grouped
 def profile(
     measurements: Annotated[
         Path,
@@ -25,26 +28,20 @@ def profile(
             "or a network of the public tables such as torchvision:resnet50.",
         ),
     ],
-    target: Annotated[str, typer.Option(help="A profile that `nascc targets` lists, or a .toml file.")],
+    target: Target,
+    power_mode: PowerMode = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The profile to write.  [TARGET's name-measured.toml]")
     ] = None,
-    power_mode: Annotated[
-        str | None, typer.Option(help="The mode they were measured in.  [the target's default]")
-    ] = None,
-    as_json: Json = False,
-    report: ReportPath = None,
-    verbose: Verbose = False,
+    *,
+    telling: Telling,
 ) -> None:
     """Refit a target's latency model to your measurements.
 
-    Three networks or more make a difference; the result is a profile for --target.
+    Three networks or more make a difference; the result is a profile for --target. The power mode is the one that they
+    were measured in.
     """
-    execute(
-        "profile",
-        Reporting(as_json, report, verbose),
-        lambda say: refit_profile(measurements, target, output, power_mode, say),
-    )
+    execute("profile", telling.reporting, lambda say: refit_profile(measurements, target, output, power_mode, say))
 
 
 def refit_profile(measurements: Path, target: str, output: Path | None, power_mode: str | None, say: Say) -> Answer:

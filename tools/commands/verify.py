@@ -8,45 +8,26 @@ import typer
 from nascc.tools.execution import Answer, execute
 from nascc.tools.failure import Failure
 from nascc.tools.files import read_arrays
-from nascc.tools.options import (
-    AllowPickle,
-    Data,
-    Json,
-    Kwargs,
-    Mean,
-    Model,
-    NoProgress,
-    Reporting,
-    ReportPath,
-    Seed,
-    Shapes,
-    StateKey,
-    Std,
-    Verbose,
-)
+from nascc.tools.grouped import grouped
+from nascc.tools.groups import Inputs, Opening, Showing
+from nascc.tools.options import Data, Seed
 from nascc.tools.progress import Say
-from nascc.tools.source import Source, numbers
+from nascc.tools.source import Source
 
 if TYPE_CHECKING:
-    from nascc.tools.comparison import Inputs
+    from nascc.tools import comparison
 
 
+@grouped
 def verify(
     a: Annotated[str, typer.Argument(help="The model that is right: a model file, zoo:NAME or an ONNX file.")],
     b: Annotated[str, typer.Argument(help="The model that is compared with it.")],
-    shapes: Shapes = None,
-    mean: Mean = None,
-    std: Std = None,
-    model: Model = None,
-    kwargs: Kwargs = None,
-    state_key: StateKey = None,
-    allow_pickle: AllowPickle = False,
+    *,
+    inputs: Inputs,
+    opening: Opening,
     data: Data = None,
     seed: Seed = 0,
-    as_json: Json = False,
-    report: ReportPath = None,
-    no_progress: NoProgress = False,
-    verbose: Verbose = False,
+    showing: Showing,
 ) -> None:
     """Compare any two of model file and ONNX file.
 
@@ -54,19 +35,19 @@ def verify(
     loses sets the tolerance. --model and what belongs to it hold for the sides that are weights only. The exit code is
     5 when the sides differ.
     """
-    sources = [Source(file, model, kwargs, state_key, allow_pickle) for file in (a, b)]
+    sources = [opening.source(file) for file in (a, b)]
 
     def work(say: Say) -> Answer:
         from nascc.compiler.shapes import parse_shapes
-        from nascc.tools.comparison import Inputs
+        from nascc.tools import comparison
 
-        inputs = Inputs(parse_shapes(shapes or ()), numbers(mean, "--mean"), numbers(std, "--std"), seed)
-        return compare(sources[0], sources[1], inputs, data, say)
+        given = comparison.Inputs(parse_shapes(inputs.shapes or ()), **inputs.statistics(), seed=seed)
+        return compare(sources[0], sources[1], given, data, say)
 
-    execute("verify", Reporting(as_json, report, verbose, progress=not no_progress), work)
+    execute("verify", showing.reporting, work)
 
 
-def compare(a: Source, b: Source, inputs: "Inputs", data: Path | None, say: Say) -> Answer:
+def compare(a: Source, b: Source, inputs: "comparison.Inputs", data: Path | None, say: Say) -> Answer:
     """Open both sides, run them on the same inputs, and judge."""
     from nascc.compiler.errors import NotEquivalent
     from nascc.compiler.provenance import new_report

@@ -1,0 +1,47 @@
+"""The configuration that every method's run has; a method adds its own fields."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nascc.nas.costs.predictors import DEFAULT
+from nascc.nas.macro import Macro
+from nascc.nas.tasks import TaskConfig
+from nascc.nas.train.recipe import Recipe
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Data(BaseModel):
+    """Plain, frozen, and nothing that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunConfig(Data):
+    """What decides the result of a run.
+
+    `target` is a profile's name or path, `batch` and `image` (C, H, W) the deployed shape that costs refer to, `budgets`
+    what the user asked for by metric ('12ms', '50%'), several values ('5ms,10ms') giving several results. `tables` and
+    `networks` are files of measured costs by metric, of operators and of whole networks, which `predictor` fits.
+    `macro` and `operators` make the space, `se_last` gives squeeze-and-excitation to the last slots when retraining. `baselines` are networks of equal cost trained beside the found one
+    ('random:5,width,resolution'). `teacher` is a model file whose logits retraining learns from too.
+    """
+
+    method: str
+    target: str
+    power_mode: str | None = None
+    batch: Count
+    image: tuple[Count, Count, Count]
+    budgets: dict[str, str]
+    tables: dict[str, str] = {}
+    networks: dict[str, str] = {}
+    predictor: str = DEFAULT
+    task: TaskConfig
+    macro: Macro
+    operators: tuple[str, ...]
+    se_last: Annotated[int, Field(ge=0)] = 0
+    retrain: Recipe
+    baselines: str = "none"
+    teacher: str | None = None
+    seed: int = 0

@@ -1,0 +1,69 @@
+"""The first phase: what every operator costs where it will run, and what budgets mean there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nascc.nas.core.randomness import rng
+from nascc.nas.costs import Resolved, resolve, wider_shape
+from nascc.nas.costs.described import DescribedSpace
+from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.goals import PROFILE, costs_of, goals_of
+from nascc.nas.phases.problem import Problem
+from nascc.nas.run import RunDirectory
+
+CHECKED = 3
+"""Random networks that are compiled whole, to show how far the sum of descriptions is from them."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Describes the space, resolves the budgets, and compares descriptions with compiled networks."""
+
+    name: str = PROFILE
+
+    def run(self, run: RunDirectory) -> None:
+        """Write the descriptions, the reachable ranges, and the limits of every goal.
+
+        Raises BudgetInfeasible, RangeTooNarrow, BadBudget, BadMeasurements, NotCalibrated.
+        """
+        problem = Problem(run.config_as(RunConfig))
+        folder = run.phase_folder(self.name)
+        described = problem.described(folder, lambda done, total, what: run.progress.update(self.name, done, total))
+        run.finish(self.name, profile(problem.config, described))
+
+
+def profile(config: RunConfig, described: DescribedSpace) -> dict[str, Any]:
+    """The result of the phase, as plain data."""
+    costs = costs_of(config, described)
+    found = {
+        goal.name: resolve(goal.budgets, costs, described.space, lambda: wider_shape(described))
+        for goal in goals_of(config)
+    }
+    return {
+        "limits": {name: {limit.cost.metric: limit.at_most for limit in r.limits} for name, r in found.items()},
+        "reachable": _reachable(found),
+        "units": {metric: cost.unit for metric, cost in costs.items()},
+        "warnings": list(dict.fromkeys(warning for r in found.values() for warning in r.warnings)),
+        "space": {"size": str(described.space.size()), "slots": len(described.space.slots)},
+        "prediction": _prediction(described),
+    }
+
+
+def _reachable(found: dict[str, Resolved]) -> dict[str, Any]:
+    first = next(iter(found.values()))
+    return {
+        metric: {"least": reach.least, "most": reach.most, "exact": reach.exact}
+        for metric, reach in first.reach.items()
+    }
+
+
+def _prediction(described: DescribedSpace) -> dict[str, list[float]]:
+    """Latency, or MACs where the target has no model: from descriptions, and of the same networks compiled whole."""
+    metric = "latency" if described.deployment.target.latency is not None else "macs"
+    cost, space, draw = described.cost(metric), described.space, rng(0, "prediction")
+    predicted, truth = [], []
+    for _ in range(CHECKED):
+        arch = space.random(draw)
+        predicted.append(cost(arch))
+        truth.append(cost.of_graph(described.deployment.compiled(space.build(arch).eval(), space.input_shape)))
+    return {"predicted": predicted, "compiled": truth}

@@ -1,0 +1,138 @@
+"""Train the found networks from scratch, and those they are compared with, by one recipe."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nascc.nas.checkpoint import save_checkpoint
+from nascc.nas.core.randomness import derive
+from nascc.nas.errors import Stopped
+from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.goals import costs_of, described_space, goals_of, limits_of
+from nascc.nas.phases.jobs import Job, Tell, run_jobs
+from nascc.nas.phases.networks import FOUND, Network, Resized
+from nascc.nas.phases.problem import Problem
+from nascc.nas.phases.rivals import rivals
+from nascc.nas.run import RunDirectory
+from nascc.nas.run.state import Saved, read_state, write_state
+from nascc.nas.train import Network as Teacher
+from nascc.nas.train import Training, evaluate
+
+RETRAIN = "retrain"
+TEACHER = "teacher.pt2"
+SAVED_EVERY, TOLD_EVERY = 250, 10
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """Every network is a job of its own, on one thread: results do not depend on how many processes there are."""
+
+    name: str = RETRAIN
+
+    def run(self, run: RunDirectory) -> None:
+        """Read what was found; write a checkpoint and the accuracy of every network."""
+        networks, folder = self._networks(run), run.phase_folder(self.name)
+        teacher = path if (path := run.path / TEACHER).exists() else None
+        jobs = [Job(n.name, train_network, (run.config_as(RunConfig), n, folder, teacher)) for n in networks]
+        done: dict[str, tuple[int, int]] = {}
+
+        def tell(name: str, steps: int, total: int, shown: dict[str, Any]) -> bool:
+            done[name] = (steps, total)
+            sum_done, sum_total = sum(d for d, _ in done.values()), len(jobs) * total
+            run.progress.update(self.name, sum_done, sum_total, network=name, **shown)
+            return run.stopping.reason is not None
+
+        run.stopping.announce = lambda: None  # jobs look for requests to stop
+        results = run_jobs(jobs, os.cpu_count() or 1, tell)
+        for network, result in zip(networks, results, strict=True):
+            for epoch, row in enumerate(_rows(result["series"]), 1):
+                run.journal.write(self.name, epoch, network=network.name, **row)
+        run.finish(self.name, {"networks": results})
+
+    def _networks(self, run: RunDirectory) -> list[Network]:
+        config = run.config_as(RunConfig)
+        problem = Problem(config)
+        described = described_space(run, problem)
+        costs, networks = costs_of(config, described), []
+        macro = config.macro.model_copy(update={"operators": config.operators})
+        for goal in goals_of(config):
+            arch = tuple(run.result(goal.phase("search"))["arch"])
+            found = Network(
+                goal.phase(FOUND), goal.name, FOUND, arch, macro, len(problem.task.classes), config.se_last
+            )
+            cost = costs[goal.budgets[0].metric]
+            networks += [found, *rivals(config, goal, found, cost, limits_of(run, problem, goal), described)]
+        return networks
+
+
+def train_network(config: RunConfig, network: Network, folder: Path, teacher: Path | None, tell: Tell) -> dict[str, Any]:
+    """Train one network, from the state last saved on; its weights end in a checkpoint of its name.
+
+    Returns plain data: what it is, its series, and how good it is on the test images. Raises Stopped after saving.
+    """
+    problem = Problem(config)
+    task, file = problem.task, folder / f"{network.name}.state.pt"
+    torch.manual_seed(derive(config.seed, "weights", network.name))
+    module = network.build(task.input_shape)
+    training = Training(
+        _reading(module, network, task.input_shape),
+        task.split("train"),
+        config.retrain,
+        seed=config.seed,
+        phase=network.name,
+        teacher=None if teacher is None else _teacher(teacher),
+    )
+    _go_through(training, network.name, file, tell)
+    result = evaluate(training.finish(), task.split("test"))
+    save_checkpoint(
+        folder / f"{network.name}.safetensors", "searched", network.config, module, [f"x:{_written(network, task.input_shape)}"]
+    )
+    return {
+        "name": network.name,
+        "goal": network.goal,
+        "kind": network.kind,
+        "arch": network.config["arch"],
+        "macro": network.macro.model_dump(mode="json"),
+        "resolution": network.resolution,
+        "test": asdict(result),
+        "series": training.series,
+    }
+
+
+def _go_through(training: Training, name: str, file: Path, tell: Tell) -> None:
+    """All steps that are left."""
+    if (saved := read_state(file)) is not None:
+        training.load(saved.state)
+    shown: dict[str, float] = {}
+    while training.done < training.total:
+        shown = training.step(training.done) or shown
+        due = training.done % SAVED_EVERY == 0 or training.done == training.total
+        stop = training.done % TOLD_EVERY == 0 and tell(name, training.done, training.total, shown)
+        if due or stop:
+            write_state(file, Saved(training.state(), training.done, 0))
+        if stop and training.done < training.total:
+            raise Stopped(f"stopped in the training of '{name}'; everything is saved, go on with --resume")
+
+
+def _reading(module: nn.Module, network: Network, image: tuple[int, int, int]) -> nn.Module:
+    own = network.image(image)
+    return module if own == image else Resized(module, own[1:])
+
+
+def _written(network: Network, image: tuple[int, int, int]) -> str:
+    return "x".join(map(str, (1, *network.image(image))))
+
+
+def _teacher(path: Path) -> Teacher:
+    return torch.export.load(path).module()
+
+
+def _rows(series: dict[str, list[float]]) -> Iterator[dict[str, float]]:
+    """One row an epoch."""
+    for values in zip(*series.values(), strict=True):
+        yield dict(zip(series, values, strict=True))

@@ -1,0 +1,16 @@
+"""Plots of a run as plain SVG files; each is a function of plain series."""
+
+from nascc.nas.plots.architecture import plot_architecture
+from nascc.nas.plots.curves import plot_budget, plot_curves
+from nascc.nas.plots.draw import draw_report
+from nascc.nas.plots.predictor import plot_predictor
+from nascc.nas.plots.probabilities import plot_probabilities
+
+__all__ = [
+    "draw_report",
+    "plot_architecture",
+    "plot_budget",
+    "plot_curves",
+    "plot_predictor",
+    "plot_probabilities",
+]

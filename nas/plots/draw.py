@@ -1,0 +1,82 @@
+"""Every plot that a report has the series for."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nascc.compiler.report import Report, Series
+from nascc.nas.plots.architecture import plot_architecture
+from nascc.nas.plots.canvas import UNITS, Curve
+from nascc.nas.plots.curves import plot_budget, plot_curves
+from nascc.nas.plots.predictor import plot_predictor
+from nascc.nas.plots.probabilities import plot_probabilities
+from nascc.nas.run.files import write_whole
+
+Plots = Iterator[tuple[str, bytes]]
+Named = dict[str, Series]
+
+
+def draw_report(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write the plots of `report` into `folder` as 'phase-what.svg' and return their paths. Raises OSError."""
+    paths = []
+    for name, content in plots(report):
+        write_whole(path := folder / f"{name.replace('/', '-')}.svg", content)
+        paths.append(path)
+    return tuple(paths)
+
+
+def plots(report: Report) -> Plots:
+    """Name and SVG of each plot."""
+    for phase in dict.fromkeys(series.phase for series in report.series):
+        found = {series.name: series for series in report.series if series.phase == phase}
+        yield from _budgets(phase, found)
+        yield from _groups(phase, found)
+        yield from _probabilities(phase, found, report)
+        yield from _predictor(phase, found)
+    if report.search is not None and report.search.best is not None and report.search.best.blocks:
+        yield "architecture", plot_architecture("architecture", report.search.best.blocks)
+
+
+def _budgets(phase: str, found: Named) -> Plots:
+    for metric in UNITS:
+        if metric in found and (cost := _curve(found[metric])):
+            limit = _curve(found[f"{metric}_limit"]) if f"{metric}_limit" in found else None
+            yield f"{phase}-{metric}", plot_budget(f"{phase}: {metric}", metric, cost, limit)
+
+
+def _groups(phase: str, found: Named) -> Plots:
+    groups: dict[str, Callable[[str], bool]] = {
+        "loss": lambda name: name.endswith("loss"),
+        "accuracy": lambda name: name.endswith("accuracy"),
+        "lambda": lambda name: name.startswith("lambda"),
+    }
+    for group, belongs in groups.items():
+        curves = {name: curve for name, series in found.items() if belongs(name) and (curve := _curve(series))}
+        if curves:
+            yield f"{phase}-{group}", plot_curves(f"{phase}: {group}", curves, group)
+
+
+def _probabilities(phase: str, found: Named, report: Report) -> Plots:
+    if (series := found.get("probabilities")) is None or not isinstance(series.values[-1], list):
+        return
+    slots = report.search.slots if report.search is not None else ()
+    rows = [[float(p) for p in row if isinstance(p, int | float)] for row in series.values[-1] if isinstance(row, list)]
+    if len(slots) == len(rows):
+        names, operators = [slot.name for slot in slots], [slot.operators for slot in slots]
+        rows = [row[: len(slot.operators)] for row, slot in zip(rows, slots, strict=True)]
+    else:
+        names, operators = [], []
+    title = f"{phase}: operator probabilities at step {series.steps[-1]}"
+    yield f"{phase}-probabilities", plot_probabilities(title, rows, names, operators)
+
+
+def _predictor(phase: str, found: Named) -> Plots:
+    if "predicted" in found and "truth" in found and found["predicted"].steps == found["truth"].steps:
+        predicted, truth = _curve(found["predicted"]), _curve(found["truth"])
+        if predicted and truth:
+            yield f"{phase}-predictor", plot_predictor(f"{phase}: predictor", "cost", predicted[1], truth[1])
+
+
+def _curve(series: Series) -> Curve | None:
+    """Steps and values where all values are numbers."""
+    values = [float(value) for value in series.values if isinstance(value, int | float)]
+    return (series.steps, values) if len(values) == len(series.steps) else None

@@ -1,0 +1,55 @@
+"""Trains the weights of a supernet: one optimiser step over the selections of a step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nascc.nas.core.selection import Sel
+from nascc.nas.core.supernet import SuperNet
+from nascc.nas.tasks import Split
+from nascc.nas.train.batches import Batches
+from nascc.nas.train.losses import training_loss
+from nascc.nas.train.optimiser import build_optimiser, descend
+from nascc.nas.train.recipe import Recipe
+from nascc.nas.train.schedule import learning_rate
+
+State = dict[str, Any]
+
+
+class WeightTrainer:
+    """Steps of `recipe` over batches of `split`; the single epoch of the recipe spans `total` steps.
+
+    Gradients of several selections are added up one after the other, so that memory stays that of one path.
+    """
+
+    def __init__(self, net: SuperNet, split: Split, recipe: Recipe, total: int, seed: int) -> None:
+        self.net = net.to(memory_format=torch.channels_last)
+        self.recipe, self.total = recipe, total
+        self.batches = Batches(split, recipe.batch_size, seed, "supernet")
+        self.optimiser = build_optimiser(net, recipe)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images [N, C, H, W] and labels [N] of a step."""
+        images, labels = self.batches(step)
+        return images.to(memory_format=torch.channels_last), labels
+
+    def step(self, step: int, selections: Sequence[Sel]) -> float:
+        """One optimiser step; returns the mean loss of the selections."""
+        self.net.train()
+        images, labels = self.batch(step)
+        losses = []
+        for selection in selections:
+            loss = training_loss(self.net(images, selection), labels, self.recipe)
+            loss.backward()
+            losses.append(loss.detach())
+        descend(self.optimiser, learning_rate(self.recipe, step, self.total), self.recipe.clip)
+        return float(torch.stack(losses).mean())
+
+    def state_dict(self) -> State:
+        return {"supernet": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        self.net.load_state_dict(state["supernet"])
+        self.optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,20 @@
+"""Tasks: images of some classes, divided into splits that share none."""
+
+from nascc.nas.tasks.augmentation import Augmentation
+from nascc.nas.tasks.config import Shares, Sizes, TaskConfig
+from nascc.nas.tasks.open_task import open_task
+from nascc.nas.tasks.preprocessing import Preprocessing
+from nascc.nas.tasks.task import SPLITS, Images, Split, Task
+
+__all__ = [
+    "SPLITS",
+    "Augmentation",
+    "Images",
+    "Preprocessing",
+    "Shares",
+    "Sizes",
+    "Split",
+    "Task",
+    "TaskConfig",
+    "open_task",
+]

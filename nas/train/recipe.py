@@ -1,0 +1,102 @@
+"""How a network is trained, as data."""
+
+import difflib
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nascc.nas.errors import SearchError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = "nascc.nas.train.recipes"
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Distillation(_Data):
+    """What a teacher adds to the loss: `weight` * `temperature`**2 * KL(teacher, student), both softened."""
+
+    weight: NotNegative = 1.0
+    temperature: Positive = 1.0
+
+
+class Recipe(_Data):
+    """Stochastic gradient descent with momentum, and everything around it.
+
+    `lr` is the largest learning rate. `cosine` rises linearly from `warmup_lr` over `warmup_epochs`, then falls to 0;
+    `one_cycle` rises from lr / 25 over the first 30 % of the steps, then falls to 0, both along half a cosine, and has
+    no warm-up of its own. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than
+    `clip` are scaled to it. `ema` is the decay of averaged weights, which replace the last ones. Dropout belongs to
+    the network, augmentation to the task.
+    """
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    optimiser: Literal["sgd"] = "sgd"
+    lr: Positive
+    momentum: BelowOne = 0.9
+    nesterov: bool = False
+    weight_decay: NotNegative = 3e-5
+    decay_norms: bool = False
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    warmup_epochs: NotNegative = 0.0
+    warmup_lr: NotNegative = 0.0
+    label_smoothing: BelowOne = 0.0
+    clip: Positive | None = None
+    ema: BelowOne | None = None
+    distillation: Distillation = Distillation()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if self.schedule == "one_cycle" and self.warmup_epochs:
+            raise ValueError("one_cycle rises by itself; leave warmup_epochs out")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warm-up must be shorter than {self.epochs} epochs, got {self.warmup_epochs:g}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with nascc, sorted."""
+    files = resources.files(FOLDER).iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """The recipe of a name, or of a user's `.toml` file. Raises SearchError, which lists every violation."""
+    name = str(name_or_path)
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SearchError(f"recipe '{name}' must be a readable UTF-8 file, but: {error}") from error
+    elif name in recipe_names():
+        text = (resources.files(FOLDER) / f"{name}.toml").read_text("utf-8")
+    else:
+        near = difflib.get_close_matches(name, recipe_names()) or recipe_names()
+        raise SearchError(f"recipe must be a path to a .toml file or one of {', '.join(near)}, got '{name}'")
+    return _parsed(text, name)
+
+
+def _parsed(text: str, origin: str) -> Recipe:
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SearchError(f"recipe '{origin}' must be TOML, but: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg'].lower()}" for e in error.errors())
+        raise SearchError(f"recipe '{origin}' must follow the schema of a recipe, but: {faults}") from error

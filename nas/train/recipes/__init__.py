@@ -1,0 +1,1 @@
+"""Recipes as data files, one a method."""

@@ -1,0 +1,116 @@
+"""Training of one network as steps that can be stopped, saved and gone on with."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nascc.nas.core.randomness import seed_everything
+from nascc.nas.errors import RunMismatch
+from nascc.nas.tasks import Split
+from nascc.nas.train.batches import Batches, ReadAhead
+from nascc.nas.train.ema import build_ema, copy_averages
+from nascc.nas.train.evaluation import Network, device_of, evaluate
+from nascc.nas.train.losses import training_loss
+from nascc.nas.train.meter import Meter
+from nascc.nas.train.optimiser import build_optimiser, descend
+from nascc.nas.train.recipe import Recipe
+from nascc.nas.train.schedule import learning_rate
+
+
+class Training:
+    """`step(i)` for i from 0 to `total` - 1, in order; `state` and `load` between any two of them.
+
+    `module` maps images [N, C, H, W] to logits [N, K]; it is trained in place, where its parameters are. What a step
+    draws follows from `seed`, `phase` and i, so that on a processor a loaded state ends in the same bits. `teacher`
+    gives logits that are learned from too. With `valid`, each epoch ends with an evaluation of the weights that would
+    be kept. `series` holds one number an epoch: `lr` (at its end), `loss`, `accuracy`, `valid_loss`, `valid_accuracy`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        split: Split,
+        recipe: Recipe,
+        *,
+        seed: int,
+        phase: str = "retrain",
+        teacher: Network | None = None,
+        valid: Split | None = None,
+    ) -> None:
+        self.module = module.train()
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time on a processor
+        self.recipe, self.seed, self.phase, self.valid = recipe, seed, phase, valid
+        self.teacher = teacher.eval() if isinstance(teacher, nn.Module) else teacher
+        batches = Batches(split, recipe.batch_size, seed, phase)
+        self.steps_per_epoch = batches.steps_per_epoch
+        self.total, self.done = recipe.epochs * self.steps_per_epoch, 0
+        self.series: dict[str, list[float]] = {}
+        self._batches, self._device = ReadAhead(batches, self.total), device_of(module)
+        self._optimiser, self._meter = build_optimiser(module, recipe), Meter(self._device)
+        self._ema = None if recipe.ema is None else build_ema(module, recipe.ema)
+        self._made_for = {"recipe": recipe.model_dump_json(), "seed": seed, "phase": phase, "images": len(split)}
+
+    def step(self, step: int) -> dict[str, float] | None:
+        """One batch; at the end of an epoch, its row of `series`. Raises Diverged when the loss is no number."""
+        images, labels = self._batch(step)
+        seed_everything(self.seed, self.phase, step)
+        logits = self.module(images)
+        loss = training_loss(logits, labels, self.recipe, self._taught(images))
+        self._meter.add(loss.detach(), logits.detach(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate = learning_rate(self.recipe, step, self.steps_per_epoch)
+        descend(self._optimiser, rate, self.recipe.clip)
+        if self._ema is not None:
+            self._ema.update_parameters(self.module)
+        self.done = step + 1
+        return self._epoch_row(rate) if self.done % self.steps_per_epoch == 0 else None
+
+    def state(self) -> dict[str, Any]:
+        """All that `load` needs; tensors are live, so copy or write them before the next step. Raises Diverged."""
+        return {
+            "made_for": self._made_for,
+            "done": self.done,
+            "module": self.module.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "ema": None if self._ema is None else self._ema.state_dict(),
+            "meter": self._meter.state(),
+            "series": {name: list(values) for name, values in self.series.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state. Raises RunMismatch when it is of another recipe, seed, phase or number of images."""
+        made_for = state["made_for"]
+        if wrong := [name for name, value in self._made_for.items() if made_for.get(name) != value]:
+            raise RunMismatch(f"a state must be of the same training, found another {' and '.join(wrong)}; start anew")
+        self.module.load_state_dict(state["module"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self._ema is not None:
+            self._ema.load_state_dict(state["ema"])
+        self._meter.load(state["meter"])
+        self.done = state["done"]
+        self.series = {name: list(values) for name, values in state["series"].items()}
+
+    def finish(self) -> nn.Module:
+        """The module with the weights to keep, the averaged ones if there are any, in eval mode; no step after this."""
+        if self._ema is not None:
+            copy_averages(self._ema, self.module)
+        return self.module.eval()
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        images, labels = (tensor.to(self._device, non_blocking=True) for tensor in self._batches(step))
+        return images.to(memory_format=torch.channels_last), labels
+
+    @torch.no_grad()
+    def _taught(self, images: Tensor) -> Tensor | None:
+        return None if self.teacher is None or not self.recipe.distillation.weight else self.teacher(images)
+
+    def _epoch_row(self, rate: float) -> dict[str, float]:
+        row = {"lr": rate, **self._meter.means()}
+        if self.valid is not None:
+            network = self.module if self._ema is None else self._ema.module
+            found = evaluate(network, self.valid, device=self._device)
+            row |= {"valid_loss": found.loss, "valid_accuracy": found.accuracy}
+        for name, value in row.items():
+            self.series.setdefault(name, []).append(value)
+        return row
