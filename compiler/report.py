@@ -162,13 +162,14 @@ class SlotEntry(_Part):
 
 
 class Search(_Part):
-    """What a search was asked for and found."""
+    """What a search was asked for and found; `results` holds one a budget where there are several, the first as `best`."""
 
     method: str
     budget: Object
     reachable: Object | None = None
     candidates: tuple[Object, ...] = ()
     best: Best | None = None
+    results: tuple[Best, ...] = ()
     baseline: tuple[Object, ...] = ()
     slots: tuple[SlotEntry, ...] = ()
 

@@ -3,30 +3,33 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 
 
-def prepared(path: str, spec: dict) -> np.ndarray:
+def prepared(path: str, spec: dict[str, Any]) -> NDArray[Any]:
     """An image file -> float32 [C, H, W], as the model was trained."""
     how = spec["preprocessing"]
     height, width = how["size"]
-    image = Image.open(path).convert("L" if how["channels"] == 1 else "RGB")
+    opened = ImageOps.exif_transpose(Image.open(path))
+    image = opened.convert("L" if how["channels"] == 1 else "RGB")
     scale = max(height / image.height, width / image.width) / how["crop"]
     size = max(width, round(image.width * scale)), max(height, round(image.height * scale))
     image = image.resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    pixels = np.asarray(image.crop((left, top, left + width, top + height)), dtype=np.float32)
-    pixels = pixels.reshape(height, width, -1).transpose(2, 0, 1) / 255
+    crop = np.asarray(image.crop((left, top, left + width, top + height)), dtype=np.float32)
+    pixels = crop.reshape(height, width, -1).transpose(2, 0, 1) / 255
     mean, std = (np.asarray(how[key], dtype=np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
     return (pixels - mean) / std
 
 
-def main(paths: list) -> None:
+def main(paths: list[str]) -> None:
     spec = json.loads((HERE / "preprocess.json").read_text())
     session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
     size = spec["shape"][0]
@@ -35,7 +38,7 @@ def main(paths: list) -> None:
         images = np.zeros(spec["shape"], dtype=np.float32)
         images[: len(part)] = [prepared(path, spec) for path in part]
         (scores,) = session.run([spec["output"]], {spec["input"]: images})
-        for path, row in zip(part, scores):
+        for path, row in zip(part, scores, strict=False):
             chances = np.exp(row - row.max())
             best = int(row.argmax())
             print(f"{path}: {spec['labels'][best]} ({100 * chances[best] / chances.sum():.1f} %)")

@@ -38,6 +38,4 @@ def usage_of(
     """How the deployed model is fed: `shape` is [N, C, H, W]; images are resized to its H and W."""
     n, c, h, w = shape
     own = preprocessing.model_copy(update={"size": (h, w)})
-    return Usage(
-        input=input_name, output=output_name, shape=(n, c, h, w), preprocessing=own, labels=tuple(labels)
-    )
+    return Usage(input=input_name, output=output_name, shape=(n, c, h, w), preprocessing=own, labels=tuple(labels))

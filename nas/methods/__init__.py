@@ -1,8 +1,20 @@
 """The search methods, by name."""
 
+import difflib
+
+from nascc.nas.errors import SearchError
 from nascc.nas.methods.lightnas import LIGHTNAS
 from nascc.nas.methods.method import PRESETS, SearchMethod
 
 METHODS: dict[str, SearchMethod] = {method.name: method for method in (LIGHTNAS,)}
 
-__all__ = ["METHODS", "PRESETS", "SearchMethod"]
+
+def find_method(name: str) -> SearchMethod:
+    """The method of a name. Raises SearchError with the near matches."""
+    if name in METHODS:
+        return METHODS[name]
+    near = difflib.get_close_matches(name, METHODS) or METHODS
+    raise SearchError(f"a method must be one of {', '.join(METHODS)}, got '{name}': try {', '.join(near)}")
+
+
+__all__ = ["METHODS", "PRESETS", "SearchMethod", "find_method"]

@@ -33,7 +33,8 @@ def configure(method: SearchMethod, preset: str, target: str, task: TaskConfig, 
         per_epoch = [max(1, size // batch) for size, batch in zip(sizes, batches, strict=True)]
         values["schedule"] = _checked(Epochs, epochs).schedule(*per_epoch)
     given = {"method": method.name, "target": target, "task": opened.config, "macro": macro}
-    return _checked(method.config, values | given)
+    config: RunConfig = _checked(method.config, values | given)
+    return config
 
 
 def merged(first: Values, second: Values) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nascc.nas.methods.schedule import Schedule
 from nascc.nas.phases.config import Count, Data, RunConfig
 from nascc.nas.phases.goals import Goal, goals_of, limits_of
 from nascc.nas.phases.problem import Problem
+from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.phases.reranking import Rerank, rerank
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Controller, Damped, Fixed, Learner, Published, Settings, Temperature
@@ -104,7 +105,9 @@ class _Search:
         torch.manual_seed(config.seed)
         net = ChoiceSuperNet(problem.space, config.sharing, config.affine)
         total = config.schedule.weight_steps
-        return cls(config, problem, WeightTrainer(net, problem.task.split("weights"), config.weights, total, config.seed))
+        return cls(
+            config, problem, WeightTrainer(net, problem.task.split("weights"), config.weights, total, config.seed)
+        )
 
     @property
     def net(self) -> ChoiceSuperNet:
@@ -131,6 +134,15 @@ class Pretrain:
             if step % LOGGED == 0:
                 steps.log(loss=loss)
 
+    def rehearse(self, run: RunDirectory) -> dict[str, Timed]:
+        """A step is one optimiser step of the warm-up."""
+        search = _Search.of(run)
+        config, trainer = search.config, search.trainer
+        sampler = FairSampler(search.problem.space, config.seed, config.schedule.accumulate)
+        size = config.weights.batch_size
+        step = lambda index: trainer.step(index, sampler.draw(index, size))  # noqa: E731
+        return {self.name: Timed(step, config.schedule.warmup_steps)}
+
 
 @dataclass(frozen=True)
 class Search:
@@ -144,6 +156,11 @@ class Search:
         loop = _Loop(run, self)
         loop.run()
         run.finish(self.name, loop.result())
+
+    def rehearse(self, run: RunDirectory) -> dict[str, Timed]:
+        """A step is one on the weights, and what goes with it on the logits."""
+        loop = _Loop(run, self)
+        return {self.name: Timed(loop.cycle, loop.schedule.cycles * loop.schedule.weights_block)}
 
 
 class _Loop:
@@ -176,31 +193,39 @@ class _Loop:
             shown = self.learner.journal() | {"sampled_loss": loss}
             steps.log(**shown, probabilities=self.learner.probabilities())
 
+    def cycle(self, index: int) -> None:
+        """A step on the weights and the share of the steps on the logits that goes with it."""
+        self._train_weights(index, index)
+        for _ in range(max(1, round(self.schedule.alpha_block / self.schedule.weights_block))):
+            self._train_logits(index, index)
+
     def result(self) -> dict[str, Any]:
         """The architecture that the supernet ranks first among those the search prefers, and all of them."""
         candidates = self._candidates()
         ranked = rerank(self.search.net, self.search.problem.task, candidates, self.search.config.rerank)
         best, space = ranked[0], self.search.problem.space
+        rivals = [
+            {
+                "arch": space.name_of(entry.arch),
+                "accuracy": entry.accuracy,
+                "loss": entry.loss,
+                "cost": {limit.cost.metric: limit.cost(entry.arch) for limit in self.limits},
+            }
+            for entry in ranked
+        ]
         return {
+            "search": {"candidates": rivals},
             "arch": list(best.arch),
             "name": space.name_of(best.arch),
             "cost": {limit.cost.metric: limit.cost(best.arch) for limit in self.limits},
             "before_repair": list(self.learner.argmax()),
-            "candidates": [
-                {
-                    "arch": space.name_of(entry.arch),
-                    "accuracy": entry.accuracy,
-                    "loss": entry.loss,
-                    "cost": {limit.cost.metric: limit.cost(entry.arch) for limit in self.limits},
-                }
-                for entry in ranked
-            ],
         }
 
     def _candidates(self) -> list[Arch]:
         wanted = self.search.config.rerank.candidates
-        found = [repaired.arch for repaired in self.learner.candidates() if repaired.within or not self.limits]
-        return (found or [self.learner.final().arch])[:wanted]
+        candidates = self.learner.candidates(wanted)
+        within = [repaired.arch for repaired in candidates if repaired.within]
+        return within or [candidates[0].arch]
 
     def _train_weights(self, step: int, index: int) -> float:
         draw = self._draw(step)

@@ -10,7 +10,7 @@ NotNegative = Annotated[int, Field(ge=0)]
 
 
 class Schedule(Data):
-    """`warmup_steps` on the weights alone, then `cycles` of `weights_block` steps on weights and `alpha_block` on logits.
+    """`warmup_steps` on weights alone, then `cycles` of `weights_block` steps on weights and `alpha_block` on logits.
 
     With `accumulate` a warm-up step trains all operators of every slot at once.
     """

@@ -21,10 +21,11 @@ class Data(BaseModel):
 class RunConfig(Data):
     """What decides the result of a run.
 
-    `target` is a profile's name or path, `batch` and `image` (C, H, W) the deployed shape that costs refer to, `budgets`
-    what the user asked for by metric ('12ms', '50%'), several values ('5ms,10ms') giving several results. `tables` and
+    `target` is a profile's name or path, `batch` and `image` (C, H, W) the deployed shape that costs refer to,
+    `budgets` what the user asked for by metric ('12ms', '50%'), several values ('5ms,10ms') giving several results. `tables` and
     `networks` are files of measured costs by metric, of operators and of whole networks, which `predictor` fits.
-    `macro` and `operators` make the space, `se_last` gives squeeze-and-excitation to the last slots when retraining. `baselines` are networks of equal cost trained beside the found one
+    `macro` and `operators` make the space; `se_last` gives squeeze-and-excitation to the last slots of what is
+    retrained, and costs know of it. `baselines` are networks of equal cost that are trained beside the found one
     ('random:5,width,resolution'). `teacher` is a model file whose logits retraining learns from too.
     """
 

@@ -11,7 +11,7 @@ from torch import fx, nn
 from nascc.compiler import compile
 from nascc.compiler.compile import Compiled
 from nascc.nas.checkpoint import load_checkpoint
-from nascc.nas.core import Limit
+from nascc.nas.core import Arch, Limit
 from nascc.nas.costs import note_architecture
 from nascc.nas.emit import usage_of, write_bundle
 from nascc.nas.errors import LimitBroken, SearchError
@@ -41,7 +41,10 @@ class Emit:
         emission = _Emission(run)
         goals = goals_of(emission.config)
         results = {goal.name: emission.emit(goal) for goal in goals}
-        run.finish(self.name, {"results": results})
+        best = [result["best"] for result in results.values()]
+        several = {"results": best} if len(best) > 1 else {}
+        baselines = [rival for result in results.values() for rival in result["baselines"]]
+        run.finish(self.name, {"search": {"best": best[0], "baseline": baselines} | several, "results": results})
 
 
 class _Emission:
@@ -67,14 +70,17 @@ class _Emission:
         _require(limits, cost)
         folder = self.directory.path / goal.phase("deploy")
         usage = usage_of(INPUT, OUTPUT, self._shape(), self.problem.task.preprocessing, self.problem.task.classes)
-        files = write_bundle(folder, compiled, usage)
+        files, latency = write_bundle(folder, compiled, usage), compiled.report.latency
         return {
-            "arch": found["arch"],
-            "cost": cost,
+            "best": {
+                "arch": found["arch"],
+                "cost": cost,
+                "score": {"accuracy": found["test"]["accuracy"]},
+                "blocks": self._blocks(arch),
+            },
             "predicted": {metric: c(arch) for metric, c in self.costs.items()},
             "limits": {limit.cost.metric: limit.at_most for limit in limits},
-            "latency": None if (l := compiled.report.latency) is None else l.model_dump(mode="json", exclude_none=True),
-            "accuracy": found["test"]["accuracy"],
+            "latency": None if latency is None else latency.model_dump(mode="json", exclude_none=True),
             "verified": [entry.model_dump(mode="json", exclude_none=True) for entry in compiled.report.verify],
             "files": [str(path.relative_to(self.directory.path)) for path in files],
             "checkpoint": f"{RETRAIN}/{found['name']}.safetensors",
@@ -87,6 +93,22 @@ class _Emission:
         graph = self.described.deployment.compiled(self._module(network["name"]), image)
         kept = {key: network[key] for key in ("name", "kind", "arch", "resolution")}
         return kept | {"cost": self._costs_of(graph), "accuracy": network["test"]["accuracy"]}
+
+    def _blocks(self, arch: Arch) -> list[dict[str, Any]]:
+        """The network in order, as the architecture chart shows it."""
+        return [
+            {
+                "name": part.name,
+                "operator": part.op.name,
+                "c_in": part.ctx.c_in,
+                "c_out": part.ctx.c_out,
+                "height": part.ctx.shape[1],
+                "width": part.ctx.shape[2],
+                "stride": part.ctx.stride,
+                "searched": part.slot is not None,
+            }
+            for part in self.problem.deployed.parts(arch)
+        ]
 
     def _costs_of(self, graph: fx.GraphModule) -> dict[str, float]:
         """Of a network that need not be one of the space: measured costs know nothing of those."""
@@ -130,12 +152,10 @@ def _require(limits: tuple[Limit, ...], cost: Mapping[str, float]) -> None:
     """Raise LimitBroken unless the compiled network keeps every limit."""
     broken = [limit for limit in limits if cost[limit.cost.metric] > limit.at_most * (1 + ROUNDING)]
     if broken:
-        told = ", ".join(f"{l.cost.metric} {cost[l.cost.metric]:.6g} of {l.at_most:.6g} {l.cost.unit}" for l in broken)
+        told = ", ".join(f"{b.cost.metric} {cost[b.cost.metric]:.6g} of {b.at_most:.6g} {b.cost.unit}" for b in broken)
         raise LimitBroken(f"the compiled network must keep its limits, found {told}; this is an error of nascc")
 
 
 def found_checkpoint(run: Path, goal: Goal) -> Path:
     """Where the trained network of a goal lies."""
     return run / RETRAIN / f"{goal.phase(FOUND)}.safetensors"
-
-

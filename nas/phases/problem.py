@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nascc.nas.costs import Deployment, Describer, DescribedSpace, describe
+from nascc.nas.costs import Deployment, DescribedSpace, Describer, describe
 from nascc.nas.costs.describe import Told
-
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.spaces import MacroSpace
 from nascc.nas.tasks import Task, open_task
@@ -35,8 +34,8 @@ class Problem:
 
     @cached_property
     def deployed(self) -> MacroSpace:
-        """The same networks as they will run: on images of the deployment."""
-        return self._space(self.config.image)
+        """The same networks as they will run: on images of the deployment, with squeeze-and-excitation if wanted."""
+        return self._space(self.config.image, self.config.se_last)
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -46,6 +45,5 @@ class Problem:
         """The space with every operator compiled and described; `store` keeps descriptions between calls."""
         return describe(self.deployed, Describer(self.deployment, store), told)
 
-    def _space(self, image: tuple[int, int, int]) -> MacroSpace:
-        classes = len(self.task.classes)
-        return MacroSpace(self.config.macro, classes, self.config.operators, image)
+    def _space(self, image: tuple[int, int, int], se_last: int = 0) -> MacroSpace:
+        return MacroSpace(self.config.macro, len(self.task.classes), self.config.operators, image, se_last)

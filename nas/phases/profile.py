@@ -6,6 +6,7 @@ from typing import Any
 from nascc.nas.core.randomness import rng
 from nascc.nas.costs import Resolved, resolve, wider_shape
 from nascc.nas.costs.described import DescribedSpace
+from nascc.nas.costs.random_weights import randomise
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import PROFILE, costs_of, goals_of
 from nascc.nas.phases.problem import Problem
@@ -29,7 +30,10 @@ class Profile:
         problem = Problem(run.config_as(RunConfig))
         folder = run.phase_folder(self.name)
         described = problem.described(folder, lambda done, total, what: run.progress.update(self.name, done, total))
-        run.finish(self.name, profile(problem.config, described))
+        result = profile(problem.config, described)
+        for index, (guess, truth) in enumerate(zip(*result["prediction"].values(), strict=True)):
+            run.journal.write(self.name, index, predicted=guess, truth=truth)
+        run.finish(self.name, result)
 
 
 def profile(config: RunConfig, described: DescribedSpace) -> dict[str, Any]:
@@ -40,6 +44,11 @@ def profile(config: RunConfig, described: DescribedSpace) -> dict[str, Any]:
         for goal in goals_of(config)
     }
     return {
+        "search": {
+            "budget": dict(config.budgets),
+            "reachable": _reachable(found),
+            "slots": [{"name": slot.name, "operators": slot.names} for slot in described.space.slots],
+        },
         "limits": {name: {limit.cost.metric: limit.at_most for limit in r.limits} for name, r in found.items()},
         "reachable": _reachable(found),
         "units": {metric: cost.unit for metric, cost in costs.items()},
@@ -65,5 +74,6 @@ def _prediction(described: DescribedSpace) -> dict[str, list[float]]:
     for _ in range(CHECKED):
         arch = space.random(draw)
         predicted.append(cost(arch))
-        truth.append(cost.of_graph(described.deployment.compiled(space.build(arch).eval(), space.input_shape)))
+        network = randomise(space.build(arch))
+        truth.append(cost.of_graph(described.deployment.compiled(network, space.input_shape)))
     return {"predicted": predicted, "compiled": truth}

@@ -10,6 +10,7 @@ from nascc.nas.phases.config import Count, Data
 from nascc.nas.supernets import recalibrate
 from nascc.nas.tasks import Task
 from nascc.nas.train import evaluate
+from nascc.nas.train.layout import channels_last
 
 
 class Rerank(Data):
@@ -38,7 +39,7 @@ def rerank(net: SuperNet, task: Task, archs: Sequence[Arch], settings: Rerank) -
 def score(net: SuperNet, task: Task, arch: Arch, settings: Rerank) -> Ranked:
     """What the weights of the supernet reach as this architecture."""
     weights, size = task.split("weights"), settings.batch_size
-    network = net.extract(arch).to(memory_format=torch.channels_last)
+    network = channels_last(net.extract(arch))
     count = min(settings.batches, max(1, len(weights) // size))
     images = (weights.batch(torch.arange(size * i, min(size * (i + 1), len(weights))))[0] for i in range(count))
     recalibrate(network, (batch.to(memory_format=torch.channels_last) for batch in images))

@@ -1,5 +1,6 @@
 """Train the found networks from scratch, and those they are compared with, by one recipe."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,14 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from nascc.nas.baselines import parse_baselines
 from nascc.nas.checkpoint import save_checkpoint
-from nascc.nas.core.randomness import derive
+from nascc.nas.core.randomness import derive, rng
 from nascc.nas.errors import Stopped
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import costs_of, described_space, goals_of, limits_of
 from nascc.nas.phases.jobs import Job, Tell, run_jobs
 from nascc.nas.phases.networks import FOUND, Network, Resized
 from nascc.nas.phases.problem import Problem
+from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.phases.rivals import rivals
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.state import Saved, read_state, write_state
@@ -54,6 +57,16 @@ class Retrain:
                 run.journal.write(self.name, epoch, network=network.name, **row)
         run.finish(self.name, {"networks": results})
 
+    def rehearse(self, run: RunDirectory) -> dict[str, Timed]:
+        """A step is one of a random network of the space; every goal and every random baseline takes as many."""
+        config = run.config_as(RunConfig)
+        problem = Problem(config)
+        network = problem.space.build(problem.space.random(rng(config.seed, "rehearsal")))
+        training = Training(network, problem.task.split("train"), config.retrain, seed=config.seed)
+        networks = len(goals_of(config)) * (1 + sum(wanted.count for wanted in parse_baselines(config.baselines)))
+        rounds = math.ceil(networks / (os.cpu_count() or 1))
+        return {self.name: Timed(training.step, training.total * rounds)}
+
     def _networks(self, run: RunDirectory) -> list[Network]:
         config = run.config_as(RunConfig)
         problem = Problem(config)
@@ -62,15 +75,15 @@ class Retrain:
         macro = config.macro.model_copy(update={"operators": config.operators})
         for goal in goals_of(config):
             arch = tuple(run.result(goal.phase("search"))["arch"])
-            found = Network(
-                goal.phase(FOUND), goal.name, FOUND, arch, macro, len(problem.task.classes), config.se_last
-            )
+            found = Network(goal.phase(FOUND), goal.name, FOUND, arch, macro, len(problem.task.classes), config.se_last)
             cost = costs[goal.budgets[0].metric]
             networks += [found, *rivals(config, goal, found, cost, limits_of(run, problem, goal), described)]
         return networks
 
 
-def train_network(config: RunConfig, network: Network, folder: Path, teacher: Path | None, tell: Tell) -> dict[str, Any]:
+def train_network(
+    config: RunConfig, network: Network, folder: Path, teacher: Path | None, tell: Tell
+) -> dict[str, Any]:
     """Train one network, from the state last saved on; its weights end in a checkpoint of its name.
 
     Returns plain data: what it is, its series, and how good it is on the test images. Raises Stopped after saving.
@@ -90,7 +103,11 @@ def train_network(config: RunConfig, network: Network, folder: Path, teacher: Pa
     _go_through(training, network.name, file, tell)
     result = evaluate(training.finish(), task.split("test"))
     save_checkpoint(
-        folder / f"{network.name}.safetensors", "searched", network.config, module, [f"x:{_written(network, task.input_shape)}"]
+        folder / f"{network.name}.safetensors",
+        "searched",
+        network.config,
+        module,
+        [f"x:{_written(network, task.input_shape)}"],
     )
     return {
         "name": network.name,

@@ -10,6 +10,7 @@ from nascc.nas.core.selection import Sel
 from nascc.nas.core.supernet import SuperNet
 from nascc.nas.tasks import Split
 from nascc.nas.train.batches import Batches
+from nascc.nas.train.layout import channels_last
 from nascc.nas.train.losses import training_loss
 from nascc.nas.train.optimiser import build_optimiser, descend
 from nascc.nas.train.recipe import Recipe
@@ -25,7 +26,7 @@ class WeightTrainer:
     """
 
     def __init__(self, net: SuperNet, split: Split, recipe: Recipe, total: int, seed: int) -> None:
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = channels_last(net)
         self.recipe, self.total = recipe, total
         self.batches = Batches(split, recipe.batch_size, seed, "supernet")
         self.optimiser = build_optimiser(net, recipe)
@@ -42,7 +43,7 @@ class WeightTrainer:
         losses = []
         for selection in selections:
             loss = training_loss(self.net(images, selection), labels, self.recipe)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         descend(self.optimiser, learning_rate(self.recipe, step, self.total), self.recipe.clip)
         return float(torch.stack(losses).mean())

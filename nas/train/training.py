@@ -11,6 +11,7 @@ from nascc.nas.tasks import Split
 from nascc.nas.train.batches import Batches, ReadAhead
 from nascc.nas.train.ema import build_ema, copy_averages
 from nascc.nas.train.evaluation import Network, device_of, evaluate
+from nascc.nas.train.layout import channels_last
 from nascc.nas.train.losses import training_loss
 from nascc.nas.train.meter import Meter
 from nascc.nas.train.optimiser import build_optimiser, descend
@@ -38,8 +39,7 @@ class Training:
         teacher: Network | None = None,
         valid: Split | None = None,
     ) -> None:
-        self.module = module.train()
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time on a processor
+        self.module = channels_last(module.train())
         self.recipe, self.seed, self.phase, self.valid = recipe, seed, phase, valid
         self.teacher = teacher.eval() if isinstance(teacher, nn.Module) else teacher
         batches = Batches(split, recipe.batch_size, seed, phase)

@@ -1,0 +1,243 @@
+"""The options of `nascc search`, in groups."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nascc.tools.errors import CommandError
+from nascc.tools.options import PowerMode, Target
+
+
+class Preset(str, Enum):
+    """Where hyper-parameters come from."""
+
+    toy = "toy"
+    paper = "paper"
+
+
+class Controller(str, Enum):
+    """How a search is steered to its budget."""
+
+    damped = "damped"
+    paper = "paper"
+    fixed = "fixed"
+
+
+class Estimator(str, Enum):
+    """How the task loss reaches the logits."""
+
+    score = "score"
+    st = "st"
+
+
+@dataclass(frozen=True)
+class Deploying:
+    """Where the network will run."""
+
+    target: Target = "cpu"
+    power_mode: PowerMode = None
+    shapes: Annotated[
+        str | None,
+        typer.Option(
+            "--shapes",
+            metavar="NxCxHxW",
+            help="Input that is deployed, batch included; costs refer to it.  [batch of the preset, size of the macro]",
+        ),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the configuration that were given. Raises CommandError."""
+        values: dict[str, Any] = {} if self.power_mode is None else {"power_mode": self.power_mode}
+        if self.shapes is None:
+            return values
+        words = self.shapes.rpartition(":")[2].replace(",", "x").split("x")
+        if len(words) != 4 or not all(word.isdecimal() and int(word) > 0 for word in words):
+            raise CommandError(f"--shapes must be four sizes like 8x3x224x224, got '{self.shapes}'")
+        batch, *image = map(int, words)
+        return values | {"batch": batch, "image": image}
+
+
+BUDGET = "Upper limit of {}: {}; several with commas give several results."
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What the network may cost."""
+
+    latency: Annotated[
+        str | None,
+        typer.Option(help=BUDGET.format("the latency of a batch", "'12ms', or '50%' of the reachable range")),
+    ] = None
+    macs: Annotated[str | None, typer.Option(help=BUDGET.format("multiply-accumulates an image", "'600M', '50%'"))] = (
+        None
+    )
+    params: Annotated[str | None, typer.Option(help=BUDGET.format("parameters after folding", "'4M', '50%'"))] = None
+    energy: Annotated[
+        str | None, typer.Option(help=BUDGET.format("energy", "'500mJ', '50%' (needs --cost-table energy=FILE)"))
+    ] = None
+    bytes_: Annotated[
+        str | None, typer.Option("--bytes", help=BUDGET.format("bytes moved by a batch", "'40MB', '50%'"))
+    ] = None
+    cost_table: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=FILE",
+            help="Measured costs of operators, CSV or JSON with slot, operator, value (ms, mJ). Repeatable.",
+        ),
+    ] = None
+    measured: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=FILE",
+            help="Measured costs of whole networks, CSV or JSON with arch, value (ms, mJ). Repeatable.",
+        ),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the configuration that were given. Raises CommandError."""
+        names = ("latency", "macs", "params", "energy")
+        given = {name: getattr(self, name) for name in names} | {"bytes": self.bytes_}
+        budgets = {metric: text for metric, text in given.items() if text is not None}
+        files = {"tables": _files(self.cost_table, "--cost-table"), "networks": _files(self.measured, "--measured")}
+        return ({"budgets": budgets} if budgets else {}) | {name: found for name, found in files.items() if found}
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What is learned, from what."""
+
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Images, a folder per class, or 'torchvision:NAME@FOLDER'.  [cluttered digits, made here]",
+        ),
+    ] = None
+    classes: Annotated[str, typer.Option(help="'all', 'random:100', or names with commas.")] = "all"
+    resolution: Annotated[
+        int | None, typer.Option(help="Side in pixels of the images that are trained on.  [that of the images]")
+    ] = None
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="A model file, or zoo:NAME, of the same classes to learn from when retraining."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """What is chosen from, and how."""
+
+    macro: Annotated[
+        str | None,
+        typer.Option(help="lightnas, proxylessnas, fbnet, mobilenetv2, toy, or a .toml file.  [of the preset]"),
+    ] = None
+    operators: Annotated[
+        str | None, typer.Option(help="Operators to choose from: 'k3e3,k5e6,skip'.  [of the macro]")
+    ] = None
+    se: Annotated[
+        str | None, typer.Option(metavar="last:N", help="Squeeze-and-excitation in the last N slots, costs included.")
+    ] = None
+    controller: Annotated[
+        Controller | None,
+        typer.Option(
+            help="damped: never above the budget; paper: the published equality; fixed: --lambda.  [of the preset]"
+        ),
+    ] = None
+    lambda_: Annotated[
+        float | None, typer.Option("--lambda", help="Weight of the costs for --controller fixed, no unit.")
+    ] = None
+    estimator: Annotated[
+        Estimator | None,
+        typer.Option(
+            help="score: from the loss alone; st: straight-through, as published, blind in every slot whose output "
+            "feeds only a convolution with batch norm.  [of the preset]"
+        ),
+    ] = None
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Networks of equal cost trained beside: 'random:5,width,resolution', or 'none'.  [of the preset]",
+        ),
+    ] = None
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any hyper-parameter: 'retrain.epochs=10'. Repeatable."),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the configuration that were given. Raises CommandError."""
+        values: dict[str, Any] = {"macro": self.macro, "baselines": self.baseline}
+        values["operators"] = None if self.operators is None else [w.strip() for w in self.operators.split(",")]
+        values["se_last"] = None if self.se is None else _last(self.se)
+        architecture = {
+            "controller": None if self.controller is None else self.controller.value,
+            "lambda_": self.lambda_,
+            "estimator": None if self.estimator is None else self.estimator.value,
+        }
+        values["architecture"] = _given(architecture) or None
+        return _given(values)
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where a run lies, and how long it may take."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="RUN", help="Directory of the run.  [run-TARGET, the first that is free]"
+        ),
+    ] = None
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run, as it was configured.")] = (
+        None
+    )
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Time twenty steps of each phase here; print hours and the reachable range."),
+    ] = False
+    time_limit: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after '90s', '30m' or '8h', to be resumed.")
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0
+
+    @property
+    def seconds(self) -> float | None:
+        """The time limit. Raises CommandError."""
+        if self.time_limit is None:
+            return None
+        scales = {"s": 1, "m": 60, "h": 3600}
+        text, unit = self.time_limit[:-1], self.time_limit[-1:]
+        try:
+            seconds = float(text) * scales[unit]
+        except (ValueError, KeyError) as error:
+            raise CommandError(f"--time-limit must be like 90s, 30m or 8h, got '{self.time_limit}'") from error
+        if not 0 < seconds < float("inf"):
+            raise CommandError(f"--time-limit must be above 0, got '{self.time_limit}'")
+        return seconds
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _last(text: str) -> int:
+    kind, _, count = text.partition(":")
+    if kind != "last" or not count.isdecimal():
+        raise CommandError(f"--se must be like last:9, got '{text}'")
+    return int(count)
+
+
+def _files(given: list[str] | None, option: str) -> dict[str, str]:
+    found = {}
+    for text in given or ():
+        metric, equals, path = text.partition("=")
+        if not (metric and equals and path):
+            raise CommandError(f"{option} must be METRIC=FILE, like latency=table.csv, got '{text}'")
+        found[metric] = str(Path(path).absolute())
+    return found
