@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from nascc.passes.base import Decision, GraphPass, Numerics, Rewrite, handed_in
+from nascc.passes.base import Decision, GraphPass, Numerics, Reject, Rewrite, handed_in
 from nascc.passes.fold_batch_norm import FoldBatchNorm
 from nascc.passes.linear.cost import Cost, flops
 from nascc.passes.regions.find import Finder
-from nascc.passes.regions.plans import RegionPlan, apply_plans, decisions, plan_regions
+from nascc.passes.regions.plans import RegionPlans, apply_plans, decisions, plan_regions, rejects
 
 
 @dataclass(frozen=True)
-class MergeBranches(GraphPass[tuple[RegionPlan, ...]]):
+class MergeBranches(GraphPass[RegionPlans]):
     """sum or concat of f1(x), f2(x), ... -> conv(x), where every f is linear: RepVGG, ACB, DBB, MobileOne, Inception.
 
     A branch may be the identity (a Dirac kernel), a batch norm, an average pool, or a chain; it is collapsed before it
@@ -26,11 +26,14 @@ class MergeBranches(GraphPass[tuple[RegionPlan, ...]]):
     numerics = Numerics.ROUNDING
     runs_after = (FoldBatchNorm,)
 
-    def plan(self, gm: fx.GraphModule) -> tuple[RegionPlan, ...] | None:
-        return plan_regions(Finder(gm).joins(), self.cost, self.mode)
+    def plan(self, gm: fx.GraphModule) -> RegionPlans:
+        return plan_regions(Finder.joins, gm, self.cost, self.mode)
 
-    def apply(self, gm: fx.GraphModule, plan: tuple[RegionPlan, ...]) -> tuple[Rewrite, ...]:
+    def apply(self, gm: fx.GraphModule, plan: RegionPlans) -> tuple[Rewrite, ...]:
         return apply_plans(gm, plan)
 
-    def decisions(self, plan: tuple[RegionPlan, ...]) -> tuple[Decision, ...]:
+    def rejects(self, plan: RegionPlans) -> tuple[Reject, ...]:
+        return rejects(plan)
+
+    def decisions(self, plan: RegionPlans) -> tuple[Decision, ...]:
         return decisions(plan)

@@ -1,5 +1,6 @@
 """Typed views: an ATen call as named fields. `View.of(node)` is None when the node is something else."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class Weighted:
+class Weighted(ABC):
     """A call with a constant weight and an optional constant bias."""
 
     node: Node
@@ -58,9 +59,9 @@ class Weighted:
         return f"{prefix}.{new}" if prefix else new
 
     @property
+    @abstractmethod
     def out_channels(self) -> int:
         """Number of output channels."""
-        raise NotImplementedError(type(self).__name__)
 
 
 @dataclass(frozen=True)

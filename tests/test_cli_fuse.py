@@ -249,7 +249,6 @@ class Collapsible(nn.Module):
 @pytest.mark.parametrize(
     ("options", "convolutions"),
     [
-        ([], 3),
         (["--collapse", "auto", "--collapse-cost", "flops"], 3),
         (["--collapse", "always"], 2),
         (["--collapse", "never"], 4),

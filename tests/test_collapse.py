@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from collapsible import APART, COLLAPSE, MERGE, Branches, bn, built, c_bn, conv, seq
+from collapsible import APART, BORDER, COLLAPSE, MERGE, OPEN, Branches, bn, built, c_bn, conv, seq
 from kit import check_pass, ir, operators, outputs, relative_error
 from nascc.passes import (
     CollapseLinear,
@@ -55,22 +55,64 @@ def test_chains_become_one(name: str) -> None:
 @pytest.mark.parametrize("name", APART)
 def test_what_is_not_exact_stays_apart(name: str) -> None:
     make, shape, reason = APART[name]
-    model = built(make)
-    mode = "auto" if "parameters" in reason else "always"
-    gm = ir(model, image(shape))
+    gm = prepared(built(make), image(shape))
     before = operators(gm)
-    result = run_pass(CollapseLinear(mode=mode), gm)
+    result = run_pass(CollapseLinear(mode="auto" if "parameters" in reason else "always"), gm)
     assert operators(gm) == before
-    assert reason in "; ".join(d.text for d in result.decisions)
+    told = [r.reason for r in result.rejects] + [d.text for d in result.decisions]
+    assert reason in "; ".join(told)
 
 
-@pytest.mark.parametrize("mode", ["auto", "always", "never"])
+@pytest.mark.parametrize("name", [name for name, (*_, reason) in APART.items() if reason == BORDER])
+def test_where_the_border_forbids_it_that_is_a_reject(name: str) -> None:
+    make, shape, reason = APART[name]
+    result = run_pass(CollapseLinear(mode="always"), prepared(built(make), image(shape)))
+    assert result.rejects and all(reason in reject.reason for reject in result.rejects)
+
+
+def test_what_does_not_pay_is_no_reject() -> None:
+    model = built(lambda: seq(conv(64, 8), conv(8, 64)))
+    check_pass(CollapseLinear(), model, image((1, 64, 4, 4)), rewrites=0, rejects=[])
+
+
 @pytest.mark.parametrize("name", [*MERGE, *COLLAPSE])
-def test_every_mode_is_exact_and_settles(name: str, mode: str) -> None:
+def test_every_mode_is_exact_and_settles(name: str) -> None:
     make, shape, _ = (MERGE | COLLAPSE)[name]
-    model = built(make)
-    check_pass(MergeBranches(mode=mode), model, image(shape))
-    check_pass(CollapseLinear(mode=mode), model, image(shape))
+    model, x = built(make), image(shape)
+    for p in (MergeBranches, CollapseLinear):
+        for mode in ("auto", "always"):
+            gm = prepared(model, x)
+            before = outputs(gm, [x])
+            run_pass(p(mode=mode), gm)
+            assert relative_error(before, outputs(gm, [x])) <= 1e-10
+            settled = operators(gm)
+            assert not run_pass(p(mode=mode), gm) and operators(gm) == settled
+
+
+@pytest.mark.parametrize("name", ["repvgg", "linear mbconv"])
+def test_never_is_nothing(name: str) -> None:
+    make, shape, _ = (MERGE | COLLAPSE)[name]
+    gm = prepared(built(make), image(shape))
+    before = operators(gm)
+    for p in (MergeBranches(mode="never"), CollapseLinear(mode="never")):
+        result = run_pass(p, gm)
+        assert not result and not result.rejects and not result.decisions
+    assert operators(gm) == before
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_images_of_any_size(name: str) -> None:
+    make, convolutions = OPEN[name]
+    even = "unshuffle" in name
+    channels = 4
+    sizes = {k: 2 * torch.export.Dim(f"h{k}", min=3) if even else torch.export.Dim(f"h{k}", min=6) for k in (2, 3)}
+    gm = prepared(built(make), image((2, channels, 8, 10)), dynamic=(sizes,))
+    before = g.copy_graph(gm)
+    assert run_pass(CollapseLinear(mode="always"), gm)
+    assert operators(gm)["aten.convolution.default"] == convolutions
+    for size in [(8, 10), (6, 6), (14, 8), (12, 16)] + ([] if even else [(7, 9), (11, 8)]):
+        x = image((2, channels, *size))
+        assert relative_error(outputs(before, [x]), outputs(gm, [x])) <= 1e-10
 
 
 @pytest.mark.parametrize("open_sizes", [{0: "N"}, {2: "H", 3: "W"}, {0: "N", 2: "H", 3: "W"}])
@@ -99,9 +141,63 @@ class UsedInside(nn.Module):
         return self.b(y), y
 
 
-def test_values_used_elsewhere_end_a_region() -> None:
-    model = built(UsedInside)
-    check_pass(CollapseLinear(mode="always"), model, image((2, 4, 7, 7)), expected=model, rewrites=0)
+class ReadTwice(nn.Module):
+    """A value in the middle of a chain is read by something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(4, 8), conv(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return self.b(y) * torch.relu(y)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [(UsedInside, "is an output of the graph"), (ReadTwice, "'a' has 2 users, must have 1")]
+)
+def test_values_used_elsewhere_end_a_region(make: type[nn.Module], reason: str) -> None:
+    model = built(make)
+    p = CollapseLinear(mode="always")
+    check_pass(p, model, image((2, 4, 7, 7)), expected=model, rewrites=0, rejects=[reason])
+
+
+class Integers(nn.Module):
+    """Linear layers on integers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = torch.arange(4).reshape(2, 2)
+        return nn.functional.linear(nn.functional.linear(x, w), w)
+
+
+def test_integers_are_refused() -> None:
+    model, x = Integers(), torch.arange(6).reshape(3, 2)
+    p, reason = CollapseLinear(mode="always"), "must compute with floating-point numbers, found torch.int64"
+    check_pass(p, model, x, expected=model, rewrites=0, rejects=[reason, reason])
+
+
+def test_integer_inputs_are_converted_first() -> None:
+    model = built(lambda: seq(conv(3, 4, 3, padding=1), conv(4, 2, 1)))
+    gm = ir(Converted(model), torch.arange(75).reshape(1, 3, 5, 5))
+    assert run_pass(CollapseLinear(mode="always"), gm)
+    assert operators(gm)["aten.convolution.default"] == 1
+
+
+class Converted(nn.Module):
+    """A network on integers that are converted first."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x.float() / 255)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 5, 5), (1, 1, 1, 1), (2, 1, 1, 3)])
+def test_one_channel_and_one_pixel(shape: tuple[int, ...]) -> None:
+    model = built(lambda: seq(conv(1, 1, 1), conv(1, 1, 3, padding=1), conv(1, 1, 1)))
+    check_pass(CollapseLinear(mode="always"), model, image(shape))
 
 
 def test_shared_weights_collapse_each_on_its_own() -> None:
@@ -207,7 +303,7 @@ class Sequences(nn.Module):
 @pytest.mark.parametrize("mode", ["auto", "always"])
 def test_channels_that_stand_last_do_not_mix_with_those_that_stand_first(mode: str) -> None:
     model = built(Sequences)
-    check_pass(CollapseLinear(mode=mode), model, image((2, 5, 6)))
+    check_pass(CollapseLinear(mode=mode), model, image((2, 5, 6)), rejects=["has 3 users"])
     check_pass(MergeBranches(mode=mode), model, image((2, 5, 6)))
 
 

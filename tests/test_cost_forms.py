@@ -27,7 +27,9 @@ def a_form(seed: int, negative: bool = True) -> Pairwise:
     junctions = {}
     for i in range(6):
         for j in range(i + 1, 6):
-            junctions[i, j] = np.array([[r.uniform(-2, 0 if negative else 2) for _ in own[j]] for _ in own[i]])
+            acting = np.outer([not idle for idle in identity[i]], [not idle for idle in identity[j]])
+            size = (len(own[i]), len(own[j]))
+            junctions[i, j] = acting * np.random.default_rng(seed + 10 * i + j).uniform(-2, 0 if negative else 2, size)
             if not any(identity[j]):
                 break
     return Pairwise(slots, tuple(own), tuple(identity), junctions, r.uniform(0, 3))

@@ -13,8 +13,18 @@ from nascc.nas.blocks.conv_norm import ConvNorm
 from nascc.nas.blocks.operators import SKIP, operator
 from nascc.nas.core import Ctx, Op, Slot, one_hot
 from nascc.nas.costs import (
-    Deployment, DescribedSpace, Describer, Reach, compiled_graph, describe, parse_budget, reach_of, resolve, wider_shape,
-)  # fmt: skip
+    Deployment,
+    DescribedSpace,
+    Describer,
+    Reach,
+    compiled_graph,
+    cost_from,
+    describe,
+    parse_budget,
+    reach_of,
+    resolve,
+    wider_shape,
+)
 from nascc.nas.costs.random_weights import randomise
 from nascc.nas.errors import NotAdditive, RangeTooNarrow, SearchError
 from nascc.nas.macro import Head, Macro, Stage, Stem, load_macro
@@ -157,7 +167,8 @@ def test_damaged_descriptions_are_made_again(tmp_path: Path, text: str) -> None:
 def test_descriptions_hold_for_one_deployment(toy: DescribedSpace) -> None:
     assert toy.describer.store.path is not None
     folder = toy.describer.store.path.parent
-    for other in (replace(XAVIER, batch=8), replace(XAVIER, target=load_target("orin"))):
+    modes = replace(XAVIER, opset=11), replace(XAVIER, power_mode="10w")
+    for other in (replace(XAVIER, batch=8), replace(XAVIER, target=load_target("orin")), *modes):
         assert len(Describer(other, folder).store) == 0
 
 
@@ -198,6 +209,24 @@ def test_published_networks_have_their_macs() -> None:
     describer = Describer(Deployment(load_target("cpu"), batch=2))
     macs = sum(k.macs * k.count for p in space.parts(arch) for k in describer.operator(p.op, p.ctx).kernels) / 2
     assert macs == pytest.approx(344.9e6, rel=1e-3)
+
+
+def test_sources_of_a_cost(toy: DescribedSpace, tmp_path: Path) -> None:
+    """Described; described and corrected; energy from networks; energy from a table."""
+    assert cost_from(toy, "latency").quality is None
+    latency, space = toy.cost("latency"), toy.space
+    archs = [space.random(random.Random(k)) for k in range(30)]
+    lines = [f"{space.name_of(arch)},{2 * latency(arch) + 0.1!r}" for arch in archs]
+    (tmp_path / "networks.csv").write_text("\n".join(["arch,value", *lines]))
+    for metric in ("latency", "energy"):
+        found = cost_from(toy, metric, networks=tmp_path / "networks.csv", predictor="affine")
+        assert found.cost.metric == metric and found.quality is not None
+        assert found.cost(archs[0]) == pytest.approx(2 * latency(archs[0]) + 0.1, rel=1e-9)
+    rows = [f"{slot.name},{name},2" for slot in space.slots for name in slot.names]
+    (tmp_path / "table.csv").write_text("\n".join(["slot,operator,value", *rows]))
+    assert cost_from(toy, "energy", table=tmp_path / "table.csv").cost(archs[0]) == 12
+    with pytest.raises(SearchError, match="energy must be measured"):
+        cost_from(toy, "energy")
 
 
 def test_compiles_any_module_for_of_graph(toy: DescribedSpace) -> None:

@@ -77,17 +77,14 @@ def _on_grid(op: Operator, grid: tuple[tuple[int, ...], ...], extent: tuple[int,
 
 
 def _plus(a: Operator, b: Operator) -> Operator:
-    remembered = None
+    kernel, ones, remembered = a.kernel, a.ones, None
     if a.is_outline or b.is_outline:
+        ones = b.ones if ones is None else ones
         gain = None if a.gain is None or b.gain is None else a.gain + b.gain
         remembered = (gain, a.support | b.support)
-    return replace(
-        a,
-        kernel=a.kernel + b.kernel,
-        bias=_sum(a.bias, b.bias),
-        ones=_sum(a.ones, b.ones),
-        remembered=remembered,
-    )
+    else:
+        kernel, ones = a.kernel + b.kernel, _sum(a.ones, b.ones)
+    return replace(a, kernel=kernel, bias=_sum(a.bias, b.bias), ones=ones, remembered=remembered)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -153,6 +153,7 @@ def _product(second: Operator, first: Operator, size: Sizes) -> Operator:
         bias=_bias(second, first),
         pad_value=first.pad_value,
         ones=None if ones is None else embed(ones, grid_of_ones, grid)[:, 0],
+        multiple=first.multiple or (second.multiple if first.keeps_size else ()),
         remembered=_remembered(second, first) if kernel.is_meta else None,
     )
 

@@ -90,7 +90,7 @@ def to_convolution(op: Operator) -> Convolution:
     kernel = embed(op.kernel, op.offsets, grid)
     return Convolution(
         weight=_transpose(kernel, op.groups) if transposed else kernel.contiguous(),
-        bias=op.bias,
+        bias=None if op.bias is None or not bool(op.bias.any()) else op.bias,
         stride=stride,
         padding=tuple(padding for *_, padding in fits),
         dilation=tuple(step for _, _, step, _ in fits),

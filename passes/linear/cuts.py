@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-Score = tuple[float, float]
+Score = tuple[float, ...]
 """Compared from left to right; scores of pieces add up entry by entry."""
 
 
 def cheapest_cuts(n: int, score: Callable[[int, int], Score | None]) -> list[tuple[int, int]]:
     """The pieces (first, end) of 0..n with the least total score; None forbids a piece of several."""
-    best: list[tuple[Score, list[tuple[int, int]]]] = [((0.0, 0.0), [])]
+    best: list[tuple[Score, list[tuple[int, int]]]] = [((), [])]
     for end in range(1, n + 1):
         ways = [
             (_plus(best[first][0], piece), [*best[first][1], (first, end)])
@@ -23,7 +23,7 @@ def cheapest_groups(n: int, score: Callable[[tuple[int, ...]], Score | None]) ->
     """The groups of 0..n-1 with the least total score, over all partitions; 3^n steps."""
     every = range(1, 1 << n)
     scores = {mask: score(_members(mask)) for mask in every}
-    best: dict[int, tuple[Score, list[int]]] = {0: ((0.0, 0.0), [])}
+    best: dict[int, tuple[Score, list[int]]] = {0: ((), [])}
     for mask in every:
         lowest = mask & -mask
         ways = [
@@ -36,7 +36,7 @@ def cheapest_groups(n: int, score: Callable[[tuple[int, ...]], Score | None]) ->
 
 
 def _plus(a: Score, b: Score) -> Score:
-    return (a[0] + b[0], a[1] + b[1])
+    return tuple(x + y for x, y in zip(a, b, strict=True)) if a else b
 
 
 def _members(mask: int) -> tuple[int, ...]:

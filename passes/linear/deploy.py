@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nascc.passes.cancellation import without_residue
 from nascc.passes.linear import border
 from nascc.passes.linear.channels import regroup
 from nascc.passes.linear.convolution import Convolution, run, to_convolution
@@ -25,6 +26,8 @@ class Deployed:
     border_map    conv(x) + addend, [C_out, *out], the bias is in it
     border_tile   conv(x) + expand(addend, rows), the bias is in it: see `expand`
     ones_channel  conv(cat([x, 1], dim=1)): the last input channel of the convolution reads ones
+
+    One that `flattens` is a linear layer on x flattened to vectors [N, C_in * prod(size)].
     """
 
     conv: Convolution
@@ -32,9 +35,12 @@ class Deployed:
     subtract: Tensor | None = None
     addend: Tensor | None = None
     rows: tuple[tuple[int, int] | None, ...] = ()
+    flattens: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """z for x [N, C_in, *size]."""
+        if self.flattens:
+            return run(self.conv, x.flatten(1))
         if self.subtract is not None:
             x = x - self.subtract.reshape(1, -1, *[1] * self.conv.rank)
         if self.fix == ONES_CHANNEL:
@@ -78,6 +84,8 @@ def evened(op: Operator, size: Sizes) -> Operator:
 
 def _even_extent(op: Operator, d: int, n: int | None) -> int:
     even = -op.offsets[d][0] - op.offsets[d][-1]
+    if n is None and op.multiple and op.multiple[d] % op.down[d] == 0:
+        n = op.multiple[d]
     if n is None or op.up[d] > 1 or (n - 1 + even) // op.down[d] != (n - 1 + op.extent[d]) // op.down[d]:
         return op.extent[d]
     return even
@@ -105,7 +113,9 @@ def deploy(op: Operator, fix: str, size: Sizes, smallest: Ints = ()) -> Deployed
 
 def _with_pad_value(op: Operator) -> Deployed:
     assert op.pad_value is not None and op.gain is not None, "an operator with a pad value has a gain"
-    bias = op.bias_or_zeros + regroup(op.gain, op.groups, 1) @ op.pad_value
+    own, gain = op.bias_or_zeros, regroup(op.gain, op.groups, 1)
+    terms = own.abs() + gain.abs() @ op.pad_value.abs()
+    bias = without_residue(own + gain @ op.pad_value, terms)
     return Deployed(to_convolution(replace(op, pad_value=None, bias=bias)), PAD_VALUE, subtract=op.pad_value)
 
 

@@ -9,6 +9,8 @@ CONVOLUTIONS = ("conv", "conv_transposed", "linear")
 """Kinds that multiply matrices."""
 MOVES = ("select", "pixel_shuffle", "pixel_unshuffle", "concat", "cat_ones", "pad", "flatten")
 """Kinds that only move numbers."""
+FIXES = ("add_map", "add_tile", "cat_ones", "subtract", "pad")
+"""Kinds that stand at a border beside an operator."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,8 @@ class LinearOp:
     def outputs(self) -> int:
         """Numbers written."""
         return self.batch * self.c_out * prod(self.out_size)
+
+
+def operator_count(ops: tuple[LinearOp, ...]) -> int:
+    """How many operators there are, what stands at their borders left out."""
+    return sum(op.kind not in FIXES for op in ops)

@@ -8,11 +8,12 @@ from nascc.passes.linear.compose import Repair, compose
 from nascc.passes.linear.deploy import EXACT, Deployed, deploy, fixes_for
 from nascc.passes.linear.describe import Tail, describe_deployed, describe_leaf
 from nascc.passes.linear.description import LinearOp
+from nascc.passes.linear.flatten import flatten_image
 from nascc.passes.linear.fuse import Fuser
 from nascc.passes.linear.operator import Operator, Refusal
 from nascc.passes.linear.pool import Averaging, shifted_means
 from nascc.passes.linear.rearrange import PixelShuffle
-from nascc.passes.linear.region import Expr, Leaf, Site, plain, sites
+from nascc.passes.linear.region import FLATTEN, Expr, Leaf, Site, is_flat, plain, sites
 
 
 class Shape(Enum):
@@ -47,6 +48,9 @@ def forms(fuser: Fuser, row: Sequence[Expr], site: Site) -> Iterator[Form]:
     for repair in Repair:
         op = fuser.fuse_row(row, site.known, repair)
         if isinstance(op, Operator):
+            if is_flat(row[-1]):
+                yield Form(Shape.COMPOSED, repair)
+                break
             yield from (Form(Shape.COMPOSED, repair, fix) for fix in fixes_for(op, site.known, site.bounds))
             if repair is Repair.NONE:
                 break
@@ -57,9 +61,9 @@ def forms(fuser: Fuser, row: Sequence[Expr], site: Site) -> Iterator[Form]:
 
 def build(fuser: Fuser, row: Sequence[Expr], site: Site, form: Form) -> tuple[Step, ...] | Refusal:
     """The operators that a form puts in the place of the row."""
+    flat = is_flat(row[-1])
     if form.shape is Shape.COMPOSED:
-        op = fuser.fuse_row(row, site.known, form.repair)
-        return _deployed(op, form.fix, site)
+        return _deployed(fuser.fuse_row(row, site.known, form.repair), form.fix, site, flat)
     pivot = row[form.pivot]
     assert isinstance(pivot, Leaf), "a form moves parts around an operator of the original graph"
     before, after = row[: form.pivot], row[form.pivot + 1 :]
@@ -68,14 +72,15 @@ def build(fuser: Fuser, row: Sequence[Expr], site: Site, form: Form) -> tuple[St
     moved = _moved_before(fuser, before, pivot, after, site)
     if form.shape is Shape.BEFORE:
         steps = _deployed(moved, EXACT, site)
-        return steps if isinstance(steps, Refusal) else (*steps, pivot)
-    return _means(moved, pivot, site)
+        end = (Leaf(FLATTEN, pivot.operator, FLATTEN, flattens=True),) if flat and not pivot.flattens else ()
+        return steps if isinstance(steps, Refusal) else (*steps, pivot, *end)
+    return _means(moved, pivot, site, flat)
 
 
-def _deployed(op: Operator | Refusal, fix: str, site: Site) -> tuple[Step, ...] | Refusal:
+def _deployed(op: Operator | Refusal, fix: str, site: Site, flat: bool = False) -> tuple[Step, ...] | Refusal:
     if isinstance(op, Refusal):
         return op
-    deployed = deploy(op, fix, site.known, site.bounds)
+    deployed = flatten_image(op, site.known) if flat else deploy(op, fix, site.known, site.bounds)
     return deployed if isinstance(deployed, Refusal) else (deployed,)
 
 
@@ -112,11 +117,12 @@ def _after(
     last = fuser.fuse_row(after, behind.known, Repair.NONE) if after else None
     if isinstance(last, Refusal):
         return last
-    steps = _deployed(moved if last is None else compose(last, moved, behind.known), EXACT, behind)
+    whole = moved if last is None else compose(last, moved, behind.known)
+    steps = _deployed(whole, EXACT, behind, flat=is_flat(pivot) or any(map(is_flat, after)))
     return steps if isinstance(steps, Refusal) else (pivot, *steps)
 
 
-def _means(moved: Operator | Refusal, pivot: Leaf, site: Site) -> tuple[Step, ...] | Refusal:
+def _means(moved: Operator | Refusal, pivot: Leaf, site: Site, flat: bool) -> tuple[Step, ...] | Refusal:
     if isinstance(moved, Refusal):
         return moved
     pool = plain(pivot.operator)
@@ -128,7 +134,7 @@ def _means(moved: Operator | Refusal, pivot: Leaf, site: Site) -> tuple[Step, ..
         return pair
     means, matrix = pair
     first = _deployed(means, EXACT, site)
-    last = _deployed(matrix, EXACT, site.after(means))
+    last = _deployed(matrix, EXACT, site.after(means), flat)
     if isinstance(first, Refusal) or isinstance(last, Refusal):
         return Refusal("means under each tap are plain convolutions")
     return (*first, *last)
@@ -150,4 +156,6 @@ def describe_steps(steps: Sequence[Step], channels: int, site: Site, tail: Tail 
 
 
 def _site_behind(step: Step, site: Site) -> Site:
-    return sites([step], site)[-1] if isinstance(step, Leaf) else site.resized(step.conv.out_size(site.size))
+    if isinstance(step, Leaf):
+        return site if step.kind == FLATTEN else sites([step], site)[-1]
+    return site.resized((1,) * len(site.size) if step.flattens else step.conv.out_size(site.size))

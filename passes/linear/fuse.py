@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from nascc.passes.linear.add import add
 from nascc.passes.linear.compose import Repair, compose
 from nascc.passes.linear.concatenate import concatenate
-from nascc.passes.linear.operator import Operator, Refusal, Sizes
+from nascc.passes.linear.operator import Foreign, Operator, Refusal, Sizes
 from nascc.passes.linear.region import Chain, Expr, Leaf, Sum, identity_of, plain
 
 Key = tuple[tuple[object, ...], Sizes, Repair]
@@ -62,7 +62,7 @@ class Fuser:
     def _leaf(self, leaf: Leaf) -> Operator | Refusal:
         op = plain(leaf.operator)
         if op is None:
-            return Refusal(
+            return Foreign(
                 f"'{leaf.name}' is a mean whose weights change at the border or with the size: no convolution"
             )
         if not self.outlines:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from nascc.passes.linear.cost import Cost
 from nascc.passes.linear.describe import Tail, describe_join, describe_leaf
 from nascc.passes.linear.description import LinearOp
+from nascc.passes.linear.operator import Refusal
 from nascc.passes.linear.plan import Join, Planned, Row, Segment
 from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Site, Sum, channels_after, site_after
 
@@ -25,12 +26,11 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A planned expression: what it runs, what that costs, and how many operators of its own it has."""
+    """A planned expression: what it runs, and what that costs."""
 
     node: Planned
     ops: tuple[LinearOp, ...]
     cost: float
-    count: int
 
 
 def keep(part: Expr, place: Place, cost: Cost) -> Found:
@@ -38,7 +38,7 @@ def keep(part: Expr, place: Place, cost: Cost) -> Found:
     if isinstance(part, Leaf):
         ops = describe_leaf(part, place.channels, place.site, place.tail)
         price = cost(ops) if ops else 0.0
-        return Found(Segment(part, place.site, None, ops, ops, price, price), ops, price, len(ops))
+        return Found(Segment(part, place.site, None, ops, ops, price, price), ops, price)
     if isinstance(part, Chain):
         found = [keep(p, at, cost) for p, at in zip(part.parts, places(part.parts, place), strict=True)]
         return total(Row(tuple(f.node for f in found)), found)
@@ -55,18 +55,16 @@ def places(parts: Sequence[Expr], place: Place) -> list[Place]:
     return found
 
 
-def joined(part: Sum | Concat, groups: Sequence[Found], place: Place, cost: Cost, why: str = "") -> Found:
+def joined(part: Sum | Concat, groups: Sequence[Found], place: Place, cost: Cost, why: Refusal | None = None) -> Found:
     """Groups of the branches of `part`, and what adds or concatenates them."""
     kind = "sum" if isinstance(part, Sum) else "concat"
     behind = place.after(part)
     joins = describe_join(kind, behind.channels, len(groups), behind.site, place.tail)
     found = total(Join(kind, tuple(g.node for g in groups), why), groups)
-    return replace(
-        found, ops=found.ops + joins, cost=found.cost + (cost(joins) if joins else 0.0), count=found.count + len(joins)
-    )
+    return replace(found, ops=found.ops + joins, cost=found.cost + (cost(joins) if joins else 0.0))
 
 
 def total(node: Planned, founds: Sequence[Found]) -> Found:
     """Several planned expressions as one."""
     ops = tuple(op for found in founds for op in found.ops)
-    return Found(node, ops, sum(found.cost for found in founds), sum(found.count for found in founds))
+    return Found(node, ops, sum(found.cost for found in founds))

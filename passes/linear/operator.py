@@ -20,6 +20,16 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Foreign(Refusal):
+    """Why something is no convolution at all, so that there was nothing to expect."""
+
+
+@dataclass(frozen=True)
+class Dear(Refusal):
+    """Why something that is exact does not pay."""
+
+
 @dataclass(frozen=True, eq=False)
 class Operator:
     """y[o, n] = bias[o] + sum over i, t of kernel[o, i, t] * x~[i, down * n + offsets[t]], for each spatial dimension.
@@ -34,6 +44,7 @@ class Operator:
     pad_value [C_in], None for zeros; only where up is 1
     ones      [C_out, *taps], None for zeros: a kernel on one more input channel, which is one on the image and zero
               beyond its border; it carries what a bias before a zero padding leaves behind
+    multiple  what input sizes of unknown value are multiples of; empty for ones
     remembered  what an outline knows of the values it no longer has
     """
 
@@ -46,6 +57,7 @@ class Operator:
     bias: Tensor | None = None
     pad_value: Tensor | None = None
     ones: Tensor | None = None
+    multiple: Ints = ()
     remembered: tuple[Tensor | None, Tensor] | None = None
 
     @property
@@ -93,9 +105,12 @@ class Operator:
     @property
     def is_pointwise(self) -> bool:
         """Does each output pixel read its own input pixel and nothing else?"""
-        one = (1,) * self.rank
-        at_home = all(o == (0,) for o in self.offsets) and not any(self.extent)
-        return at_home and self.up == one and self.down == one and self.ones is None
+        return self.keeps_size and all(o == (0,) for o in self.offsets) and self.ones is None
+
+    @property
+    def keeps_size(self) -> bool:
+        """Are outputs as large as inputs, whatever their size?"""
+        return not any(self.extent) and all(n == 1 for n in (*self.up, *self.down))
 
     def out_size(self, size: Sizes) -> Sizes:
         """Output size of an input size; None where the input size is not known."""

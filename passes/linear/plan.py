@@ -55,7 +55,7 @@ class Row:
     """Planned parts one after the other; `why[k]` says why part k + 1 does not join part k."""
 
     parts: tuple["Planned", ...]
-    why: tuple[str, ...] = ()
+    why: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Join:
 
     kind: str
     parts: tuple["Planned", ...]
-    why: str = ""
+    why: Refusal | None = None
 
 
 Planned: TypeAlias = Segment | Row | Join
@@ -100,11 +100,11 @@ def _lines(node: Planned, indent: str) -> list[str]:
     if isinstance(node, Segment):
         return [indent + str(node)]
     if isinstance(node, Join):
-        title = f"{indent}{node.kind} of" + (f"  [not one: {node.why}]" if node.why else "")
+        title = f"{indent}{node.kind} of" + (f"  [not one: {node.why.reason}]" if node.why else "")
         return [title, *(line for part in node.parts for line in _lines(part, indent + "  "))]
     lines = _lines(node.parts[0], indent)
-    for part, why in zip(node.parts[1:], node.why or ("",) * len(node.parts), strict=False):
-        lines += ([f"{indent}  [apart: {why}]"] if why else []) + _lines(part, indent)
+    for part, why in zip(node.parts[1:], node.why or (None,) * len(node.parts), strict=False):
+        lines += ([f"{indent}  [apart: {why.reason}]"] if why else []) + _lines(part, indent)
     return lines
 
 

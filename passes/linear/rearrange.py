@@ -47,7 +47,8 @@ def pixel_unshuffle(channels: int, factor: int, rank: int = 2) -> Operator:
     PyTorch takes sizes that r divides and no others, so outputs may be counted from the first pixels of the cells:
     then nothing is left over at the end, whatever the size.
     """
-    return replace(_cells(channels, factor, rank, transposed=False), extent=(0,) * rank)
+    cells = _cells(channels, factor, rank, transposed=False)
+    return replace(cells, extent=(0,) * rank, multiple=(factor,) * rank)
 
 
 def _cells(channels: int, factor: int, rank: int, *, transposed: bool) -> Operator:

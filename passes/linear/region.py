@@ -11,11 +11,15 @@ from nascc.passes.linear.rearrange import PixelShuffle
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """One operator of the original graph; `kind` is what a cost function knows it as (see `LinearOp`)."""
+    """One operator of the original graph; `kind` is what a cost function knows it as (see `LinearOp`).
+
+    One that `flattens` gives images of one pixel, and leaves the pixel's axes out: its values are vectors [N, C].
+    """
 
     name: str
     operator: Operator | Averaging | PixelShuffle
     kind: str = "conv"
+    flattens: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,8 @@ class Concat:
 
 
 Expr: TypeAlias = Leaf | Chain | Sum | Concat
+IDENTITY, FLATTEN = "identity", "flatten"
+"""Kinds, and names, of leaves that are no operators: the straight branch of a residual, and an image made a vector."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,16 @@ def input_channels(expression: Expr) -> int:
         return 0 if op is None else op.c_in
     found = (input_channels(part) for part in expression.parts)
     return next((c for c in found if c), 0)
+
+
+def is_flat(expression: Expr) -> bool:
+    """Are its values vectors, though its input is an image?"""
+    return leaves(expression)[-1].flattens
+
+
+def flattened(site: Site) -> Site:
+    """The same site for vectors."""
+    return replace(site, size=(), dynamic=(), smallest=())
 
 
 def identity_of(expression: Expr) -> tuple[object, ...]:

@@ -1,7 +1,7 @@
 """Find the maximal single-input regions of linear operators in a graph: chains, sums, concatenations, residuals."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import fx
@@ -9,8 +9,9 @@ from torch.fx import Node
 
 from nascc.passes import graph as g
 from nascc.passes.linear.convert import per_channel
-from nascc.passes.linear.operator import Refusal
-from nascc.passes.linear.region import Chain, Concat, Expr, Leaf, Region, Site, Sum, flatten, leaves
+from nascc.passes.linear.flatten import lift
+from nascc.passes.linear.operator import Operator, Refusal
+from nascc.passes.linear.region import IDENTITY, Chain, Concat, Expr, Leaf, Region, Site, Sum, flatten, leaves
 from nascc.passes.regions.read import Read, is_channels_last, rank_of, read, sizes_of
 
 aten = torch.ops.aten
@@ -24,18 +25,18 @@ ACTIVATIONS = {
     aten.sigmoid.default: "sigmoid",
 }
 FIRST, LAST = "first", "last"
-IDENTITY, NEGATION = "identity", "negation"
-"""Names of leaves that are no calls of their own: the straight branch of a residual, and the minus of a difference."""
+NEGATION = "negation"
+"""Name of a leaf that is no call of its own: the minus of a difference."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A region in the graph: what goes in, what comes out, and the call behind each leaf's name."""
+    """A region in the graph: what goes in, what comes out, and the calls behind each leaf's name."""
 
     source: Node
     sink: Node
     region: Region
-    nodes: dict[str, Node]
+    reads: dict[str, Read]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,7 @@ class Finder:
 
     gm: fx.GraphModule
     refusals: dict[Node, str] = field(default_factory=dict)
+    _reads: dict[str, Read] = field(default_factory=dict)
     _steps: dict[Node, Step | None] = field(default_factory=dict)
 
     def regions(self) -> Iterator[Found]:
@@ -66,7 +68,7 @@ class Finder:
             if node not in taken and self.step(node) is not None:
                 source, parts, inside = self._climb_to_top(node)
                 taken |= inside
-                yield from _found(source, node, Chain(tuple(parts)), inside)
+                yield from self._found(source, node, Chain(tuple(parts)))
 
     def joins(self) -> Iterator[Found]:
         """Every outermost sum or concatenation of branches that start at one value."""
@@ -74,15 +76,21 @@ class Finder:
         for node in reversed(self.gm.graph.nodes):
             if node not in taken and _joined(node)[0] is not None and (step := self.step(node)) is not None:
                 taken |= step.inside
-                yield from _found(step.source, node, step.expression, step.inside)
+                yield from self._found(step.source, node, step.expression)
+
+    def _found(self, source: Node, sink: Node, expression: Expr) -> Iterator[Found]:
+        expression = flatten(expression)
+        reads = {leaf.name: self._reads[leaf.name] for leaf in leaves(expression) if leaf.name in self._reads}
+        if len(reads) > 1 or (reads and not isinstance(expression, Leaf)):
+            yield Found(source, sink, _region(source, sink, expression), reads)
 
     def _climb_to_top(self, sink: Node) -> tuple[Node, list[Expr], set[Node]]:
         """Go up from `sink` while the value above has no reader outside."""
         parts: list[Expr] = []
         inside: set[Node] = set()
-        here, layout = sink, None
+        here, layout, like = sink, None, sink
         while (step := self.step(here)) is not None:
-            if here is not sink and not (set(here.users) <= inside and _same_kind(sink, here)):
+            if here is not sink and not (_same_kind(like, here) and self._is_private(here, inside)):
                 break
             if None not in (layout, step.layout) and layout != step.layout:
                 break
@@ -90,7 +98,17 @@ class Finder:
             parts.insert(0, step.expression)
             inside |= step.inside
             here = step.source
+            like = here if leaves(step.expression)[-1].flattens else like
         return here, parts, inside
+
+    def _is_private(self, value: Node, inside: set[Node]) -> bool:
+        """Is the value read inside only? If not, what it ends is told."""
+        others = [user for user in value.users if user not in inside]
+        if others:
+            is_output = any(user.op == "output" for user in others)
+            readers = "is an output of the graph" if is_output else f"has {len(value.users)} users, must have 1"
+            self.refusals[value] = f"output of '{g.label(value)}' {readers}, to join what follows"
+        return not others
 
     def step(self, node: Node) -> Step | None:
         """One step up from the value of `node`: through one operator, or through a whole join."""
@@ -102,7 +120,11 @@ class Finder:
         found = read(node)
         if isinstance(found, Refusal):
             self.refusals[node] = found.reason
-        return Step(found.input, found.leaf, frozenset([node]), _layout(node)) if isinstance(found, Read) else None
+        if not isinstance(found, Read):
+            return None
+        self._reads[found.leaf.name] = found
+        layout = FIRST if found.leaf.flattens else _layout(node)
+        return Step(found.input, found.leaf, frozenset(found.calls), layout)
 
     def _join(self, node: Node) -> Step | None:
         kind, inputs = _joined(node)
@@ -133,14 +155,6 @@ class Finder:
             ladder[here] = step
             here = None if step is None else step.source
         return ladder
-
-
-def _found(source: Node, sink: Node, expression: Expr, inside: Iterable[Node]) -> Iterator[Found]:
-    expression = flatten(expression)
-    real = {leaf.name for leaf in leaves(expression) if leaf.kind != IDENTITY}
-    if len(real) > 1 or (real and not isinstance(expression, Leaf)):
-        nodes = {n.name: n for n in inside if n.name in real}
-        yield Found(source, sink, _region(source, sink, expression), nodes)
 
 
 def _joined(node: Node) -> tuple[type[Sum] | type[Concat] | None, list[Node]]:
@@ -197,8 +211,10 @@ def _layout(node: Node) -> str | None:
 
 
 def _region(source: Node, sink: Node, expression: Expr) -> Region:
-    last = any(leaf.operator.rank == 0 for leaf in leaves(expression) if hasattr(leaf.operator, "rank"))
     shape = g.shape(source)
+    if any(leaf.flattens for leaf in leaves(expression)):
+        expression = _on_images(expression, len(shape) - 2)
+    last = any(leaf.operator.rank == 0 for leaf in leaves(expression) if isinstance(leaf.operator, Operator))
     spatial = () if last else shape[2:]
     site = Site(
         size=() if last else sizes_of(source),
@@ -208,6 +224,16 @@ def _region(source: Node, sink: Node, expression: Expr) -> Region:
         dtype=str(g.dtype(sink)).removeprefix("torch."),
     )
     return Region(expression, site, _tail(sink))
+
+
+def _on_images(expression: Expr, rank: int) -> Expr:
+    """The expression with its operators on vectors as operators on images of one pixel."""
+    if not isinstance(expression, Leaf):
+        return replace(expression, parts=tuple(_on_images(part, rank) for part in expression.parts))
+    operator = expression.operator
+    if not isinstance(operator, Operator) or operator.rank == rank:
+        return expression
+    return replace(expression, operator=lift(operator, rank), flattens=True)
 
 
 def _smallest(size: int | torch.SymInt) -> int:

@@ -14,6 +14,8 @@ from nascc.passes.errors import PassError
 from nascc.passes.linear import convert, pool, rearrange
 from nascc.passes.linear.operator import Ints, Refusal
 from nascc.passes.linear.region import Leaf
+from nascc.passes.regions.flattened import flattening
+from nascc.passes.regions.shuffles import shuffle
 from nascc.passes.views import Conv, Linear
 
 aten = torch.ops.aten
@@ -21,10 +23,16 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Read:
-    """A call as a leaf of a region, and the value it reads."""
+    """Calls as a leaf of a region, last one first, and the value they read."""
 
     input: Node
     leaf: Leaf
+    calls: tuple[Node, ...]
+
+    @property
+    def node(self) -> Node:
+        """The call whose value is the leaf's."""
+        return self.calls[0]
 
 
 def read(node: Node) -> Read | Refusal | None:
@@ -32,8 +40,11 @@ def read(node: Node) -> Read | Refusal | None:
 
     Channels stand on axis 1, with every axis behind it spatial; on vectors [..., C] they stand last.
     """
-    if node.op != "call_function" or not g.is_floating(node):
+    if node.op != "call_function" or not isinstance(node.meta.get("val"), torch.Tensor):
         return None
+    if not g.is_floating(node):
+        whole = node.target in (aten.convolution.default, aten.linear.default)
+        return Refusal(f"must compute with floating-point numbers, found {g.dtype(node)}") if whole else None
     reader = _READERS.get(node.target, _affine)
     if reader not in (_affine, _linear) and not _has_fixed_channels(node):
         return None
@@ -72,8 +83,10 @@ def known_of(node: Node) -> tuple[int | None, ...]:
     return tuple(s if isinstance(s, int) else None for s in g.shape(node)[2:])
 
 
-def _leaf(node: Node, x: Any, operator: Any, kind: str) -> Read | Refusal:
-    return operator if isinstance(operator, Refusal) else Read(x, Leaf(node.name, operator, kind))
+def _leaf(node: Node, x: Any, operator: Any, kind: str, flattens: bool = False) -> Read | Refusal:
+    if isinstance(operator, Refusal):
+        return operator
+    return Read(x, Leaf(node.name, operator, kind, flattens), (node,))
 
 
 def _conv(node: Node) -> Read | Refusal | None:
@@ -95,7 +108,10 @@ def _conv(node: Node) -> Read | Refusal | None:
 def _linear(node: Node) -> Read | Refusal | None:
     if (layer := Linear.of(node)) is None:
         return None
-    return _leaf(node, layer.input, convert.linear(layer.weight, layer.bias), "linear")
+    if (flat := flattening(layer.input)) is None:
+        return _leaf(node, layer.input, convert.linear(layer.weight, layer.bias), "linear")
+    operator = convert.linear_on_flattened(layer.weight, layer.bias, flat.size)
+    return Read(flat.image, Leaf(node.name, operator, "linear", flattens=True), (node, *flat.calls))
 
 
 def _affine(node: Node) -> Read | Refusal | None:
@@ -129,21 +145,31 @@ def _average_pool(node: Node) -> Read | Refusal | None:
     return _leaf(node, x, operator, "average_pool")
 
 
-def _global_average(node: Node) -> Read | Refusal | None:
-    """A mean over all pixels that keeps its dimensions: adaptive pooling to 1, or mean(keepdim=True)."""
+def _mean(node: Node) -> Read | Refusal | None:
+    """A mean over all pixels, which it keeps as one or leaves out."""
     a = arguments(node)
-    x, rank = a["self"], rank_of(node)
-    if node.target is aten.mean.dim:
-        is_global = a["keepdim"] and sorted(a["dim"]) == list(range(2, rank + 2))
-    else:
-        is_global = all(s == 1 for s in a["output_size"])
-    if rank < 1 or not is_global or len(g.shape(x)) != rank + 2:
+    x = a["self"]
+    if rank_of(x) < 1 or sorted(a["dim"] or ()) != list(range(2, len(g.shape(x)))):
         return None
-    one = (1,) * rank
-    if None in known_of(x):
-        return _leaf(node, x, pool.Averaging(one, adaptive=True), "average_pool")
-    operator = pool.average_pool(int(g.shape(x)[1]), pool.Pool(sizes_of(x), one, (0,) * rank), sizes_of(x))
+    operator = pool.global_average_pool(int(g.shape(x)[1]), sizes_of(x), known_of(x))
+    return _leaf(node, x, operator, "average_pool", flattens=not a["keepdim"])
+
+
+def _adaptive_average(node: Node) -> Read | Refusal | None:
+    """A plain pool where the output size divides the input's, a mean of its own windows elsewhere."""
+    a = arguments(node)
+    x, outputs = a["self"], tuple(a["output_size"])
+    if len(g.shape(x)) != len(outputs) + 2 or not all(isinstance(n, int) for n in outputs):
+        return None
+    operator = pool.adaptive_average_pool(int(g.shape(x)[1]), outputs, sizes_of(x), known_of(x))
     return _leaf(node, x, operator, "average_pool")
+
+
+def _shuffle_by_hand(node: Node) -> Read | Refusal | None:
+    if (found := shuffle(node)) is None:
+        return None
+    operator = rearrange.select(found.order, len(found.order), rank_of(node))
+    return Read(found.image, Leaf(node.name, operator, "select"), found.calls)
 
 
 def _pad(node: Node) -> Read | Refusal | None:
@@ -193,15 +219,13 @@ def _channel_slice(node: Node) -> Read | Refusal | None:
 
 
 def _nearest(node: Node) -> Read | Refusal | None:
-    """Nearest upsampling by whole factors of a static image."""
+    """Nearest upsampling by whole factors."""
     x: Any = node.args[0]
-    before, after = g.static_shape(x), g.static_shape(node)
-    if before is None or after is None:
-        return Refusal("nearest upsampling needs a static size")
-    if any(b % a for a, b in zip(before[2:], after[2:], strict=True)):
-        return Refusal("nearest upsampling must have whole factors")
-    factors = [b // a for a, b in zip(before[2:], after[2:], strict=True)]
-    return _leaf(node, x, rearrange.nearest_upsampling(before[1], factors, before[2:]), "upsample")
+    factors = [after // max(1, before) for before, after in zip(sizes_of(x), sizes_of(node), strict=True)]
+    if not all(g.same(n * f, m) for n, f, m in zip(g.shape(x)[2:], factors, g.shape(node)[2:], strict=True)):
+        return Refusal(f"nearest upsampling must have whole factors, found {list(g.shape(x))} -> {list(g.shape(node))}")
+    operator = rearrange.nearest_upsampling(int(g.shape(x)[1]), factors, sizes_of(x))
+    return _leaf(node, x, operator, "upsample")
 
 
 _READERS: dict[Any, Callable[[Node], Read | Refusal | None]] = {
@@ -209,10 +233,11 @@ _READERS: dict[Any, Callable[[Node], Read | Refusal | None]] = {
     aten.linear.default: _linear,
     **dict.fromkeys([aten.avg_pool1d.default, aten.avg_pool2d.default, aten.avg_pool3d.default], _average_pool),
     **dict.fromkeys(
-        [aten.adaptive_avg_pool1d.default, aten.adaptive_avg_pool2d.default, aten.adaptive_avg_pool3d.default]
-        + [aten.mean.dim],
-        _global_average,
+        [aten.adaptive_avg_pool1d.default, aten.adaptive_avg_pool2d.default, aten.adaptive_avg_pool3d.default],
+        _adaptive_average,
     ),
+    aten.mean.dim: _mean,
+    aten.reshape.default: _shuffle_by_hand,
     aten.constant_pad_nd.default: _pad,
     aten.pixel_shuffle.default: _pixel_shuffle,
     aten.pixel_unshuffle.default: _pixel_unshuffle,

@@ -1,6 +1,7 @@
 """Write a plan back into the graph: kept operators as they were, collapsed ones as new convolutions."""
 
 import operator
+from math import prod
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from nascc.passes.linear.convolution import Convolution
 from nascc.passes.linear.deploy import ONES_CHANNEL, Deployed
 from nascc.passes.linear.emit import Emitter, emit
 from nascc.passes.linear.plan import Plan, Segment
-from nascc.passes.linear.region import Leaf
-from nascc.passes.regions.find import IDENTITY, NEGATION, Found
+from nascc.passes.linear.region import FLATTEN, IDENTITY, Leaf
+from nascc.passes.regions.find import NEGATION, Found
 from nascc.passes.views import Conv, Linear
 
 aten = torch.ops.aten
@@ -37,15 +38,26 @@ class PlanWriter:
             return x
         if leaf.name == NEGATION:
             return self.edit.call(aten.neg.default, x)
-        return self._again(self.found.nodes[leaf.name], x)
+        if leaf.name == FLATTEN:
+            return self._flattened(x)
+        read = self.found.reads[leaf.name]
+        return self._again(read.node, read.input, x)
 
-    def _again(self, node: Node, x: Node) -> Node:
-        """The same call on another value, which may have other channels."""
+    def _again(self, node: Node, source: Node, x: Node) -> Node:
+        """The same calls as from `source` to `node` on another value, which may have other channels."""
         data = _data_input(node)
-        if data is x:
+        new = x if data is source else self._again(data, source, x)
+        if new is data:
             return node
-        args = torch.fx.node.map_arg(node.args, lambda n: x if n is data else n)
+        args = torch.fx.node.map_arg(node.args, lambda n: new if n is data else n)
         return self.edit.call(node.target, *args, like=node, **node.kwargs)  # type: ignore[arg-type]
+
+    def _flattened(self, x: Node) -> Node:
+        """An image of known size as vectors; what is one already stays."""
+        if len(g.shape(x)) == 2:
+            return x
+        features = prod(int(n) for n in g.shape(x)[1:])
+        return self.edit.call(aten.reshape.default, x, [-1, features])
 
     def _joined(self, kind: str, values: list[Node]) -> Node:
         if kind == "concat":
@@ -60,7 +72,8 @@ class PlanWriter:
     # ---- new convolutions --------------------------------------------------------------------------------------
 
     def _deployed(self, step: Deployed, x: Node, segment: Segment) -> Node:
-        members = [self.found.nodes[name] for name in segment.members if name in self.found.nodes]
+        reads = [self.found.reads[name] for name in segment.members if name in self.found.reads]
+        members = [read.node for read in reads]
         main = next((n for n in members if Conv.of(n) or Linear.of(n)), members[0])
         if step.subtract is not None:
             shape = (1, -1, *[1] * (len(g.shape(x)) - 2))
@@ -71,13 +84,13 @@ class PlanWriter:
             ones = self.edit.call(aten.full_like.default, first, 1.0, like=main)
             x = self.edit.call(aten.cat.default, [x, ones], 1, like=main)
         y = self._convolve(step, main, x)
-        for member in members:
-            absorb(y, g.sources(member))
+        for call in (call for read in reads for call in read.calls):
+            absorb(y, g.sources(call))
         self.collapsed.append(y)
         return y if step.addend is None else self._add_border(step, main, y)
 
     def _convolve(self, step: Deployed, main: Node, x: Node) -> Node:
-        conv = step.conv
+        conv, x = step.conv, self._flattened(x) if step.flattens else x
         layer = Conv.of(main) or Linear.of(main)
         path = g.label(main)
         names = (layer.weight_name, layer.bias_name) if layer is not None else (f"{path}.weight", f"{path}.bias")
@@ -139,6 +152,6 @@ class PlanWriter:
 
 
 def _data_input(node: Node) -> Node:
-    """The one input of a leaf's call that is no constant."""
-    (data,) = [n for n in node.all_input_nodes if not g.is_constant(n)]
+    """The one tensor that a leaf's call reads besides constants; others are sizes."""
+    (data,) = [n for n in node.all_input_nodes if not g.is_constant(n) and isinstance(g.value(n), Tensor)]
     return data
