@@ -21,14 +21,27 @@ def test_second_line_is_what_ci_runs(root: Path) -> None:
     assert line in (root / ".ci" / "run").read_text().splitlines()
 
 
-def test_first_line_fuses(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def first_command(root: Path) -> list[str]:
     line = blocks(root, "sh")[0].strip()
     assert "pip install -q -c constraints.txt ." in line
     command = shlex.split(line.split("&&")[-1])
     assert command[0] == ".venv/bin/nascc"
+    return command[1:]
+
+
+def test_first_line_begins(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(command[1:]) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["repvgg.onnx"]
+    assert main([*first_command(root), "--dry-run"]) == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_first_line_searches(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(first_command(root)) == 0
+    assert {"classify.py", "labels.txt", "model.onnx", "preprocess.json"} == {
+        path.name for path in (tmp_path / "run-nano" / "deploy").iterdir()
+    }
 
 
 def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

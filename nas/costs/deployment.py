@@ -21,11 +21,12 @@ _ARCHITECTURE = "nascc.architecture"
 
 @dataclass(frozen=True)
 class Deployment:
-    """A target in a power mode (None: its default one), and how many images run at once."""
+    """A target in a power mode, and how many images run at once; None stands for the target's own mode and opset."""
 
     target: Target
     batch: int = 1
     power_mode: str | None = None
+    opset: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -41,7 +42,7 @@ class Deployment:
 
     def kernels(self, graph: fx.GraphModule) -> tuple[Kernel, ...]:
         """The kernels a compiled graph runs as on the target, equal ones counted."""
-        return condense(deployed_kernels(graph, self.target))
+        return condense(deployed_kernels(graph, self.target, self.opset))
 
     @property
     def identity(self) -> str:
@@ -49,9 +50,8 @@ class Deployment:
         setting = setting_of(self.target, self.power_mode)
         profile = hashlib.sha256(self.target.model_dump_json().encode()).hexdigest()[:16]
         mode = setting.power_mode or "no power modes"
-        return (
-            f"{self.target.name} {profile}, {mode}, {setting.precision}, batch {self.batch}, nascc {version('nascc')}"
-        )
+        runs = f"{mode}, {setting.precision}, opset {self.opset or self.target.opset}, batch {self.batch}"
+        return f"{self.target.name} {profile}, {runs}, nascc {version('nascc')}"
 
 
 def compiled_graph(

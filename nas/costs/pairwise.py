@@ -21,7 +21,7 @@ class Pairwise:
     """constant + sum of own[place][choice] + sum of junctions[i, j][a_i, a_j] over neighbours, in a sequence of places.
 
     A place is decided by a slot, or fixed (`slots` None, one choice). Identities drop out, so the neighbours are those
-    around them; a pair that is not in `junctions` costs nothing.
+    around them; a pair that is not in `junctions` costs nothing, nor does an identity there.
     """
 
     slots: tuple[int | None, ...]

@@ -35,7 +35,8 @@ class Architecture(Data):
     """How the logits learn (lightnas.md, sections 2 to 4b).
 
     `controller` is `damped` (integral and proportional, an upper limit), `paper` (the published equality, with
-    `truncate` and `park` of the released code) or `fixed` (`lambda_` constant). `estimator` is `score` (forward passes
+    `truncate` and `park` of the released code) or `fixed` (`lambda_` constant); `eta` is the rate of its integral, by
+    default the controller's own (2, and 5e-4 as published). `estimator` is `score` (forward passes
     only) or `st` (straight-through, as published; blind in every slot whose output feeds only a convolution with batch
     norm).
     """
@@ -48,7 +49,7 @@ class Architecture(Data):
     noise_on: Literal["logp", "p"] = "logp"
     controller: Literal["damped", "paper", "fixed"] = "damped"
     kp: float = 3.0
-    eta: float = 2.0
+    eta: float | None = None
     lambda_: float = 0.0
     truncate: bool = False
     park: bool = False
@@ -68,11 +69,12 @@ class Architecture(Data):
         )
 
     def _controller(self) -> Controller:
+        gains = {} if self.eta is None else {"eta": self.eta}
         if self.controller == "damped":
-            return Damped(self.kp, self.eta)
+            return Damped(kp=self.kp, **gains)
         if self.controller == "fixed":
             return Fixed(self.lambda_)
-        return Published(self.eta, self.truncate, self.park)
+        return Published(truncate=self.truncate, park=self.park, **gains)
 
 
 class LightNASConfig(RunConfig):
