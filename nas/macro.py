@@ -1,19 +1,11 @@
 """Macro-architectures: the widths, depths and strides that a search space keeps fixed, read from data files."""
 
-import difflib
-import sys
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from nascc.nas.errors import SearchError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from nascc.nas.data_files import data_names, load_data
 
 Positive = Annotated[int, Field(ge=1)]
 Activation = Literal["relu6", "relu", "hard_swish"]
@@ -84,34 +76,9 @@ class Macro(_Data):
 
 def macro_names() -> tuple[str, ...]:
     """The macros that come with nascc, sorted."""
-    files = resources.files(FOLDER).iterdir()
-    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+    return data_names(FOLDER)
 
 
 def load_macro(name_or_path: str | Path) -> Macro:
-    """The macro of a name, or of a user's `.toml` file.
-
-    Raises SearchError with the near matches when there is none, with every violation when it is malformed.
-    """
-    name = str(name_or_path)
-    if name.endswith(".toml"):
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SearchError(f"macro '{name}' must be a readable UTF-8 file, but: {error}") from error
-    elif name in macro_names():
-        text = (resources.files(FOLDER) / f"{name}.toml").read_text("utf-8")
-    else:
-        near = difflib.get_close_matches(name, macro_names()) or macro_names()
-        raise SearchError(f"macro must be a path to a .toml file or one of {', '.join(near)}, got '{name}'")
-    return _parsed(text, name)
-
-
-def _parsed(text: str, origin: str) -> Macro:
-    try:
-        return Macro.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SearchError(f"macro '{origin}' must be TOML, but: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'macro'}: {e['msg'].lower()}" for e in error.errors())
-        raise SearchError(f"macro '{origin}' must follow the schema of a macro, but: {faults}") from error
+    """The macro of a name, or of a user's `.toml` file. Raises SearchError, which lists every violation."""
+    return load_data(name_or_path, Macro, FOLDER)

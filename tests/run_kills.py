@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ def ended(process: int) -> bool:
     return True
 
 
-def die_at(call: int) -> None:
-    """Make the `call`-th of CALLS kill the process: a write after half its bytes, others before they do anything."""
+def die_at(call: int, calls: Sequence[str] = CALLS) -> None:
+    """Make the `call`-th of `calls` kill the process: a write after half its bytes, others before they do anything."""
     left = [call]
 
     def wrapped(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,7 +67,7 @@ def die_at(call: int) -> None:
 
         return counted
 
-    for name in CALLS:
+    for name in calls:
         setattr(os, name, wrapped(name, getattr(os, name)))
 
 

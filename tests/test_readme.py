@@ -52,10 +52,19 @@ def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_named_options_exist(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fuse", "--help"]) == 0
+@pytest.mark.parametrize(
+    ("start", "end", "commands"),
+    [
+        ("## A budget", "## A trained model", ["search", "train"]),
+        ("## A trained model", "## From Python", ["fuse", "check", "bench"]),
+    ],
+)
+def test_named_options_exist(
+    start: str, end: str, commands: list[str], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [main([command, "--help"]) for command in commands] == [0] * len(commands)
     shown = capsys.readouterr().out
-    part = (root / "README.md").read_text().partition("## A trained model")[2].partition("## From Python")[0]
+    part = (root / "README.md").read_text().partition(start)[2].partition(end)[0]
     named = set(re.findall(r"--[a-z][a-z-]+", part))
     assert named
     assert not [option for option in named if option not in shown]

@@ -1,19 +1,11 @@
 """How a network is trained, as data."""
 
-import difflib
-import sys
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nascc.nas.errors import SearchError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from nascc.nas.data_files import data_names, load_data
 
 FOLDER = "nascc.nas.train.recipes"
 Count = Annotated[int, Field(ge=1)]
@@ -72,31 +64,9 @@ class Recipe(_Data):
 
 def recipe_names() -> tuple[str, ...]:
     """The recipes that come with nascc, sorted."""
-    files = resources.files(FOLDER).iterdir()
-    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+    return data_names(FOLDER)
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """The recipe of a name, or of a user's `.toml` file. Raises SearchError, which lists every violation."""
-    name = str(name_or_path)
-    if name.endswith(".toml"):
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SearchError(f"recipe '{name}' must be a readable UTF-8 file, but: {error}") from error
-    elif name in recipe_names():
-        text = (resources.files(FOLDER) / f"{name}.toml").read_text("utf-8")
-    else:
-        near = difflib.get_close_matches(name, recipe_names()) or recipe_names()
-        raise SearchError(f"recipe must be a path to a .toml file or one of {', '.join(near)}, got '{name}'")
-    return _parsed(text, name)
-
-
-def _parsed(text: str, origin: str) -> Recipe:
-    try:
-        return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SearchError(f"recipe '{origin}' must be TOML, but: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg'].lower()}" for e in error.errors())
-        raise SearchError(f"recipe '{origin}' must follow the schema of a recipe, but: {faults}") from error
+    return load_data(name_or_path, Recipe, FOLDER)

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import nn
 
-from nascc.nas.errors import SearchError
+from nascc.nas.data_files import checked
 from nascc.nas.macro import Macro, load_macro
 from nascc.nas.spaces import MacroSpace
 from nascc.nas.zoo.backbone import Backbone
@@ -60,11 +60,7 @@ def _space(arch: str, macro: MacroData, classes: int, se_last: int) -> tuple[Mac
 def _macro(data: MacroData) -> Macro:
     if isinstance(data, str):
         return load_macro(data)
-    try:
-        return Macro.model_validate(data)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
-        raise SearchError(f"the macro of a network must follow its schema, found {faults}") from error
+    return checked(data, Macro, "the macro of a network")
 
 
 def _images(space: MacroSpace) -> tuple[int, int, int, int]:

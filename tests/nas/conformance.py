@@ -2,14 +2,28 @@
 
 import itertools
 import random
+import subprocess
+import sys
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from nascc.compiler import compile
+from nascc.nas.checkpoint import load_checkpoint
 from nascc.nas.core import Arch, Space, SuperNet, one_hot
-from nascc.nas.errors import IllegalArchitecture
+from nascc.nas.costs import note_architecture
+from nascc.nas.errors import IllegalArchitecture, Stopped
+from nascc.nas.methods import SearchMethod, run_method
+from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.goals import goals_of, limits_of
+from nascc.nas.phases.problem import Problem
+from nascc.nas.run import RunDirectory
+from run_kit import contents
+
+TESTS = Path(__file__).parents[1]
 
 
 def randomise(module: nn.Module, seed: int = 0) -> None:
@@ -149,3 +163,94 @@ class SuperNetConformance(SpaceConformance):
                 net(x, wrong)
         with pytest.raises(IllegalArchitecture, match="must name an operator"):
             net(x, torch.full((len(x), slots), 10_000))
+
+
+class Impatient:
+    """Progress that asks its run to stop after so many steps."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.run: RunDirectory | None = None
+
+    def update(self, phase: str, done: int, total: int, **shown: float | str) -> None:
+        self.patience -= 1
+        if self.patience == 0 and self.run is not None:
+            self.run.stopping.request()
+
+
+class MethodConformance(ABC):
+    """What must hold of a run of a method, from nothing to the folder that is deployed.
+
+    That the same seed gives the same files follows from the tests of runs that are stopped and killed: they end with
+    the files of `done`.
+    """
+
+    @abstractmethod
+    def method(self) -> SearchMethod:
+        """The method."""
+
+    @abstractmethod
+    def config(self) -> RunConfig:
+        """A run that takes seconds, with one budget for latency."""
+
+    @pytest.fixture(scope="class")
+    def done(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """A run that nothing disturbed."""
+        path = tmp_path_factory.mktemp("undisturbed") / "run"
+        with RunDirectory.create(path, self.config()) as run:
+            run_method(self.method(), run)
+        return path
+
+    def test_limits_hold_on_the_compiled_graph(self, done: Path) -> None:
+        config, problem = self.config(), Problem(self.config())
+        (goal,) = goals_of(config)
+        with RunDirectory.resume(done, config) as run:
+            (limit,) = limits_of(run, problem, goal)
+            arch: Arch = tuple(run.result(goal.phase("search"))["arch"])
+            told = run.result("emit")["results"][goal.name]
+        module, meta = load_checkpoint(done / told["checkpoint"])
+        assert meta.config["arch"] == problem.space.name_of(arch)
+        shape = "x".join(map(str, (config.batch, *config.image)))
+        graph = compile(module, target=problem.target, shapes=[f"x:{shape}"], verify=False).graph
+        note_architecture(graph, arch)
+        compiled = limit.cost.of_graph(graph)
+        assert 0.5 * limit.at_most < compiled <= limit.at_most
+        assert compiled == pytest.approx(limit.cost(arch), rel=1e-9)
+        assert told["best"]["cost"]["latency"] == compiled
+
+    def test_finished_phases_are_skipped(self, done: Path) -> None:
+        before = {path: path.stat().st_mtime_ns for path in done.rglob("*") if path.name != ".lock"}
+        with RunDirectory.resume(done, self.config()) as run:
+            run_method(self.method(), run)
+        assert {path: path.stat().st_mtime_ns for path in done.rglob("*") if path.name != ".lock"} == before
+
+    def test_a_run_that_is_stopped_ends_as_if_it_was_not(self, done: Path, tmp_path: Path) -> None:
+        stops = 0
+        while True:
+            progress = Impatient(6 + 7 * stops)
+            with RunDirectory.resume(tmp_path / "run", self.config(), progress=progress) as run:
+                progress.run = run
+                try:
+                    run_method(self.method(), run)
+                    break
+                except Stopped:
+                    stops += 1
+        assert stops > 3
+        assert contents(tmp_path / "run") == contents(done)
+
+    def test_a_run_that_is_killed_ends_as_if_it_was_not(self, done: Path, tmp_path: Path) -> None:
+        assert self._killed(done, tmp_path, 0) > 5
+        assert contents(tmp_path / "run") == contents(done)
+
+    @pytest.mark.slow
+    def test_a_run_may_be_killed_at_any_moment(self, done: Path, tmp_path: Path) -> None:
+        expected = contents(done)
+        assert self._killed(done, tmp_path, 9) > 10
+        for path in tmp_path.iterdir():
+            assert contents(path) == expected, path
+
+    def _killed(self, done: Path, folder: Path, stride: int) -> int:
+        command = [sys.executable, TESTS / "method_kills.py", folder, done, self.method().name, str(stride)]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        return int(ended.stdout)

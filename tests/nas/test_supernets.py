@@ -4,13 +4,14 @@ import random
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.conformance import SuperNetConformance, randomise
 from nascc.nas.core import SuperNet
 from nascc.nas.macro import load_macro
 from nascc.nas.spaces import MacroSpace
 from nascc.nas.supernets import ChoiceSuperNet, recalibrate
+from nascc.tools.bench.supernet import saved_bytes
 
 TOY = MacroSpace(load_macro("toy"), classes=10)
 RAGGED = MacroSpace(
@@ -64,22 +65,6 @@ def test_exactly_one_operator_of_a_slot_runs() -> None:
     arch = space.random(random.Random(0))
     net(torch.zeros(1, *space.input_shape), arch)
     assert ran == [f"parts.{slot.name}.operators.{k}" for slot, k in zip(space.slots, arch, strict=True)]
-
-
-def saved_bytes(module: nn.Module, x: Tensor, *sel: object) -> int:
-    """Bytes of what autograd keeps for the backward pass, every storage once; parameters do not count."""
-    storages: dict[int, int] = {}
-    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if (pointer := tensor.untyped_storage().data_ptr()) not in own:
-            storages[pointer] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = module(x, *sel).sum()
-    loss.backward()
-    return sum(storages.values())
 
 
 @pytest.mark.parametrize("weights", ["separate", "sliced"])
