@@ -22,6 +22,17 @@ COLLAPSE_COSTS: Mapping[str, Callable[[Target, str | None], Cost]] = {
 """`target` estimates milliseconds on the target; `flops` counts operations; `measured` times operators on this host."""
 
 
+LEAST_GAIN = 0.1
+"""Where onnxruntime is estimated a piece must save a tenth: how blocked layouts pass from one operator to the next is
+not in the model, and costs what small savings bring."""
+
+
+def least_gain(chosen: str | Cost, target: Target) -> float:
+    """The share of its cost that a piece must save to be replaced."""
+    estimated = chosen == "target" and target.latency is not None
+    return LEAST_GAIN if estimated and target.software.runtime == "onnxruntime" else 0.0
+
+
 def collapse_cost(chosen: str | Cost, target: Target, power_mode: str | None = None) -> Cost:
     """The cost of a name of COLLAPSE_COSTS; any callable is taken as it is. Raises UsageError for another name."""
     if callable(chosen):

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from nascc.compiler.capture import Captured, capture
 from nascc.compiler.collapse_costs import collapse_cost as load_collapse_cost
+from nascc.compiler.collapse_costs import least_gain
 from nascc.compiler.deploy import Deployed
 from nascc.compiler.errors import UsageError
 from nascc.compiler.estimates import estimated_latency
@@ -111,7 +112,8 @@ def compile(
     """
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
-    pipeline = _pipeline(passes, skip, collapse, load_collapse_cost(collapse_cost, profile, power_mode))
+    cost, gain = load_collapse_cost(collapse_cost, profile, power_mode), least_gain(collapse_cost, profile)
+    pipeline = _pipeline(passes, skip, collapse, cost, gain)
     steps, report = Steps(progress), new_report("compile", seed=seed)
     report.target = target_entry(profile, power_mode, opset)
     with steps.step("capture"):
@@ -129,14 +131,16 @@ def compile(
     return Compiled(graph, captured, deployed, verification, report, steps.seconds)
 
 
-def _pipeline(passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost) -> tuple[Pass, ...]:
+def _pipeline(
+    passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost, gain: float
+) -> tuple[Pass, ...]:
     """The passes to run; passes that come as objects keep the cost and the mode they have."""
     if passes is None:
         chosen = tuple(replace(p, mode=collapse) if isinstance(p, LINEAR) else p for p in default_pipeline(PASSES))
     else:
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
     if passes is None or isinstance(passes, str):
-        chosen = tuple(replace(p, cost=cost) if isinstance(p, LINEAR) else p for p in chosen)
+        chosen = tuple(replace(p, cost=cost, least_gain=gain) if isinstance(p, LINEAR) else p for p in chosen)
     return without((p for p in chosen if p != SubstituteOperators()), skip, PASSES)
 
 

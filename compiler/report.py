@@ -146,8 +146,9 @@ class Block(_Part):
 
 
 class Best(_Part):
-    """The architecture a search ended with."""
+    """The architecture a search ended with; `goal` names its budget where there are several."""
 
+    goal: str | None = None
     arch: JsonValue
     cost: Object
     score: Object
@@ -162,7 +163,7 @@ class SlotEntry(_Part):
 
 
 class Search(_Part):
-    """What a search was asked for and found; `results` holds one a budget where there are several, the first as `best`."""
+    """What a search was asked for and found; `results` has one a budget if there are several, the first as `best`."""
 
     method: str
     budget: Object

@@ -1,7 +1,5 @@
 """Write and open nascc checkpoints: a .safetensors file whose header says which registered architecture it fills."""
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nascc.nas.errors import CorruptCheckpoint, SearchError, UnsafeCheckpoint
+from nascc.nas.run.files import NO_ROOM, write_whole
 from nascc.nas.zoo import ARCHITECTURES, Architecture
 from nascc.runtime.archive_safetensors import CHECKPOINT_KEY, read_header
 from nascc.runtime.sniff import FileKind, sniff
@@ -116,22 +115,11 @@ def _described(tensor: Tensor) -> str:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write under a temporary name in the same folder, then rename. Raises SearchError when that is not possible."""
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder '{path.parent}'")
+        write_whole(path, content)
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
         raise SearchError(f"'{path}' must be writable, but: {error}") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    """The mask of the process; reading it means setting it for a moment."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -18,7 +18,8 @@ class CollapseLinear(GraphPass[RegionPlans]):
     Convolutions of any rank, transposed, grouped and depthwise ones, linear layers, batch norms, average pools, pads,
     pixel and channel shuffles, nearest upsampling, flatten, and the residual around them. Where padding stands between
     biased operators the border is corrected (`border_map`, `border_tile`, `ones_channel`, `pad_value`) or they stay
-    apart. Each region is cut where the sum of `cost` is least (mode auto); always: as few operators as
+    apart. Each region is cut where the sum of `cost` is least (mode auto; a
+    piece that saves less than the share `least_gain` stays); always: as few operators as
     legal; never: nothing. Linear layers collapse only where that takes no more parameters (in always: flattened ones
     only). Illegal neighbours are rejects.
     Equal up to float rounding, borders included.
@@ -26,12 +27,13 @@ class CollapseLinear(GraphPass[RegionPlans]):
 
     mode: str = "auto"
     cost: Cost = handed_in(default=flops)
+    least_gain: float = handed_in(default=0.0)
 
     numerics = Numerics.ROUNDING
     runs_after = (MergeBranches,)
 
     def plan(self, gm: fx.GraphModule) -> RegionPlans:
-        return plan_regions(Finder.regions, gm, self.cost, self.mode)
+        return plan_regions(Finder.regions, gm, self.cost, self.mode, self.least_gain)
 
     def apply(self, gm: fx.GraphModule, plan: RegionPlans) -> tuple[Rewrite, ...]:
         return apply_plans(gm, plan)

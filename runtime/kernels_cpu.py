@@ -13,7 +13,7 @@ NARROW = 4
 def as_on_cpu(kernel: Kernel) -> Kernel:
     """The kernel with the numbers that are multiplied and moved in truth.
 
-    Found by profiling onnxruntime 1.2x to 1.3x: convolutions compute whole blocks of channels; a depthwise one of
+    Found by profiling onnxruntime 1.31.1: convolutions compute whole blocks of channels; a depthwise one of
     unaligned channels copies the window of every output first, as a matrix; relu and clip run within a convolution, a
     gated activation afterwards; and scaling the channels of a value turns its blocks back and forth.
     """

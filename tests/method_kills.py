@@ -44,9 +44,9 @@ def work(folder: Path, origin: Path, method: str, moment: int = 0) -> None:
 
 
 def kill_one(folder: Path, origin: Path, method: str) -> int:
-    kills, moment = 0, 4
+    kills, moment = 0, 8
     while not ended(child(lambda: work(folder, origin, method, moment))):  # noqa: B023
-        kills, moment = kills + 1, moment + 4
+        kills, moment = kills + 1, moment + 8
     return kills
 
 

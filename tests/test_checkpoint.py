@@ -10,7 +10,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from nascc.nas import checkpoint
 from nascc.nas.checkpoint import load_checkpoint, save_checkpoint
 from nascc.nas.errors import CorruptCheckpoint, SearchError
 from nascc.nas.zoo import ARCHITECTURES
@@ -65,7 +64,7 @@ def test_an_interrupted_write_leaves_what_was_there(
     def interrupt(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", interrupt)
+    monkeypatch.setattr("nascc.nas.run.files.os.replace", interrupt)
     with pytest.raises(SearchError, match="No space left"):
         save_checkpoint(saved, "mobilenet_v2", CONFIG, network)
     assert saved.read_bytes() == before

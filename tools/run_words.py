@@ -4,7 +4,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nascc.tools.render import line
+from pydantic import JsonValue
+
+from nascc.tools.render import line, worst
 
 if TYPE_CHECKING:
     from nascc.compiler.report import Report, Search
@@ -15,13 +17,30 @@ def lines(run: Path, report: "Report", plots: Sequence[Path]) -> Iterator[str]:
     unfinished = yield from phases(run)
     if report.search is not None:
         yield from findings(report.search)
+    if report.verify:
+        errors = ", ".join(f"{side} {error:.1g}" for side, error in worst(report.verify).items())
+        yield line("verified", f"{errors}: largest relative errors against the trained network")
     for warning in report.warnings:
         yield line("warning", warning)
     yield line("wrote", f"{run / 'report.json'} and {len(plots)} plots in {run / 'plots'}")
     if unfinished:
-        yield line("next", "the command that began it, with --resume")
-    elif (run / "deploy").is_dir():
-        yield line("deploy", str(run / "deploy"))
+        yield line("next", f"nascc search --resume {run}")
+    for folder in deployed(run):
+        names = ", ".join(sorted(path.name for path in folder.iterdir()))
+        yield line("deploy", f"{folder}: {names}")
+
+
+def next_steps(run: Path, target: str) -> Iterator[str]:
+    """What to type after a run that is finished."""
+    deploy = deployed(run)[0]
+    yield line("next", f"python {deploy}/classify.py IMAGE ...   labels images with it")
+    yield line("", f"nascc check {deploy}/model.onnx --target {target}   says what the target makes of every operator")
+    yield line("", f"nascc train {run} --epochs N   trains it again, longer or by --teacher; nothing is searched anew")
+
+
+def deployed(run: Path) -> list[Path]:
+    """The folders that hold a network each, in the order of their names."""
+    return sorted(path.parent for path in run.glob("deploy*/model.onnx"))
 
 
 def phases(run: Path) -> Generator[str, None, bool]:
@@ -46,15 +65,58 @@ def phases(run: Path) -> Generator[str, None, bool]:
 def findings(search: "Search") -> Iterator[str]:
     """What was asked for, what is possible and what was found."""
     yield line("method", search.method)
-    if search.budget:
-        yield line("budget", words(search.budget))
-    if search.reachable:
-        yield line("reachable", words(search.reachable))
-    if search.best is not None:
-        yield line("found", str(search.best.arch))
-        yield line("", ", ".join(filter(None, (words(search.best.cost), words(search.best.score)))))
+    for metric, wanted in (search.budget or {}).items():
+        yield line("budget", f"{metric} {_wanted(metric, wanted)}")
+    for metric, reach in (search.reachable or {}).items():
+        yield line("reachable", f"{metric} {_reach(metric, reach)}")
+    for best in search.results or filter(None, (search.best,)):
+        yield line("found", f"{best.goal + ': ' if best.goal else ''}{best.arch}")
+        yield line("", ", ".join(_numbers(best.score | best.cost)))
     for baseline in search.baseline:
-        yield line("baseline", words(baseline))
+        yield line("baseline", baseline_words(baseline))
+
+
+def baseline_words(baseline: Mapping[str, JsonValue]) -> str:
+    """A network beside the found one: 'random1: accuracy 84 %, latency 3.02 ms, k3e3 skip'."""
+    name, arch, cost = (baseline.get(key) for key in ("name", "arch", "cost"))
+    numbers = {"accuracy": baseline.get("accuracy")} | (cost if isinstance(cost, dict) else {})
+    resolution = baseline.get("resolution", 1.0)
+    side = [] if resolution == 1.0 or not isinstance(resolution, float) else [f"{100 * resolution:.0f} % of the side"]
+    return f"{name}: {', '.join((*_numbers(numbers), *side))}, {arch}"
+
+
+def _wanted(metric: str, wanted: JsonValue) -> str:
+    """'45%: at most 3.1 ms'."""
+    if not isinstance(wanted, dict):
+        return shown(wanted)
+    limits = wanted.get("at_most")
+    amounts = [_amount(metric, limit) if limit is not None else "anything" for limit in limits or ()]  # type: ignore[union-attr]
+    return f"{wanted.get('asked')}: at most {', '.join(amounts)}"
+
+
+def _reach(metric: str, reach: JsonValue) -> str:
+    """'0.451 ms to 6.34 ms'."""
+    if not isinstance(reach, dict):
+        return shown(reach)
+    return f"{_amount(metric, reach.get('least'))} to {_amount(metric, reach.get('most'))}"
+
+
+def _numbers(values: Mapping[str, JsonValue]) -> Iterator[str]:
+    """Each with its name and unit, without those that are not there."""
+    for name, value in values.items():
+        if value is not None:
+            yield f"{name} {_amount(name, value)}"
+
+
+def _amount(name: str, value: JsonValue) -> str:
+    """In the unit people use: accuracies in percent."""
+    from nascc.nas.costs.units import SCALES, written
+
+    if not isinstance(value, float | int):
+        return shown(value)
+    if name == "accuracy":
+        return f"{100 * value:.1f} %"
+    return written(value, name) if name in SCALES else shown(value)
 
 
 def words(values: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from nascc.tools.errors import CommandError
 from nascc.tools.options import PowerMode, Target
+from nascc.tools.overrides import parse_overrides
 
 
 class Preset(str, Enum):
@@ -33,6 +34,28 @@ class Estimator(str, Enum):
     st = "st"
 
 
+ALL = "all"
+Teacher = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A model file, or zoo:NAME, to learn from when retraining; it must read what the network is trained on "
+        "and know the same classes.",
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Networks of equal cost trained beside: 'random:5,width,resolution', or 'none'.  [of the preset]",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any hyper-parameter: 'retrain.epochs=10'. Repeatable."),
+]
+
+
 @dataclass(frozen=True)
 class Deploying:
     """Where the network will run."""
@@ -44,7 +67,8 @@ class Deploying:
         typer.Option(
             "--shapes",
             metavar="NxCxHxW",
-            help="Input that is deployed, batch included; costs refer to it.  [batch of the preset, size of the macro]",
+            help="Input that is deployed, like 8x3x224x224, batch included; costs refer to it.  "
+            "[batch of the preset, size that is trained on]",
         ),
     ] = None
 
@@ -116,16 +140,19 @@ class Learning:
             help="Images, a folder per class, or 'torchvision:NAME@FOLDER'.  [cluttered digits, made here]",
         ),
     ] = None
-    classes: Annotated[str, typer.Option(help="'all', 'random:100', or names with commas.")] = "all"
+    classes: Annotated[str, typer.Option(help="'all', 'random:100', or names with commas.")] = ALL
     resolution: Annotated[
         int | None, typer.Option(help="Side in pixels of the images that are trained on.  [that of the images]")
     ] = None
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="A model file, or zoo:NAME, of the same classes to learn from when retraining."
-        ),
-    ] = None
+    teacher: Teacher = None
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the configuration that were given."""
+        data = None if self.data is None else data_path(self.data)
+        classes = None if self.classes == ALL else self.classes
+        task = _given({"data": data, "classes": classes, "resolution": self.resolution})
+        teacher = None if self.teacher is None else teacher_path(self.teacher)
+        return _given({"task": task or None, "teacher": teacher})
 
 
 @dataclass(frozen=True)
@@ -158,17 +185,8 @@ class Choosing:
             "feeds only a convolution with batch norm.  [of the preset]"
         ),
     ] = None
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Networks of equal cost trained beside: 'random:5,width,resolution', or 'none'.  [of the preset]",
-        ),
-    ] = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any hyper-parameter: 'retrain.epochs=10'. Repeatable."),
-    ] = None
+    baseline: Baseline = None
+    set_: Settings = None
 
     def asked(self) -> dict[str, Any]:
         """The fields of the configuration that were given. Raises CommandError."""
@@ -181,7 +199,7 @@ class Choosing:
             "estimator": None if self.estimator is None else self.estimator.value,
         }
         values["architecture"] = _given(architecture) or None
-        return _given(values)
+        return merge(_given(values), parse_overrides(self.set_ or []))
 
 
 @dataclass(frozen=True)
@@ -191,7 +209,10 @@ class Running:
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="RUN", help="Directory of the run.  [run-TARGET, the first that is free]"
+            "--output",
+            "-o",
+            metavar="RUN",
+            help="Directory of the run, new or empty.  [the first of run-TARGET, run-TARGET-2, ... that is free]",
         ),
     ] = None
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run, as it was configured.")] = (
@@ -224,6 +245,27 @@ class Running:
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def data_path(text: str) -> str:
+    """A folder as a path that holds wherever the run is resumed."""
+    return text if text.startswith("torchvision:") else str(Path(text).absolute())
+
+
+def teacher_path(text: str) -> str:
+    """The same for a model file. Raises CommandError when it is not there."""
+    if text.startswith("zoo:"):
+        return text
+    if not Path(text).exists():
+        raise CommandError(f"--teacher must be a model file or zoo:NAME, found nothing at '{text}'")
+    return str(Path(text).absolute())
+
+
+def merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """`first` with what `second` has instead, mappings merged the same way."""
+    from nascc.nas.methods.configure import merged
+
+    return merged(first, second)
 
 
 def _last(text: str) -> int:

@@ -3,21 +3,24 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nascc.compiler.report import Latency, Report, VerifyEntry
 from nascc.nas.costs.units import written
-from nascc.nas.methods import find_method
+from nascc.nas.methods import find_method, phases_of, run_method
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.rehearsal import hours
 from nascc.nas.plots import draw_report
-from nascc.nas.run import RunDirectory, run_phases
+from nascc.nas.run import RunDirectory
+from nascc.nas.run.files import write_whole
 from nascc.nas.run.stopping import duration
-from nascc.nas.run.summary import write_report
+from nascc.nas.run.summary import NAME, write_report
+from nascc.nas.run.threads import threads
 from nascc.tools.execution import Answer
 from nascc.tools.progress_bar import ProgressBar
 from nascc.tools.render import line
-from nascc.tools.run_words import lines
+from nascc.tools.run_words import lines, next_steps
 from nascc.tools.search_options import Running
 
 if TYPE_CHECKING:
@@ -31,62 +34,83 @@ def run_search(path: Path, config: "RunConfig", running: Running, bar: ProgressB
 
     Raises SearchError, CompileError, and Stopped when it is to be resumed.
     """
-    method = find_method(config.method).phases(config)
     if running.dry_run:
         return _rehearse(config, bar)
+    method = find_method(config.method)
     opened = RunDirectory.resume if resume else RunDirectory.create
     with bar, opened(path, config, progress=bar, time_limit_s=running.seconds) as run:
-        if config.teacher is not None and not resume:
-            from nascc.tools.teacher import put_teacher
-
-            put_teacher(run, config)
+        _put_teacher(run, config)
         try:
-            run_phases(method, run)
-        finally:
-            report = write_report(path) if run.finished(PROFILE) else None
-    assert report is not None, "the profile is the first phase"
+            run_method(method, run)
+        except BaseException:
+            if run.finished(PROFILE):
+                write_report(path)
+            raise
+        report = _completed(run, config)
     plots = draw_report(report, path / "plots")
-    report.warnings = (*report.warnings, *_warnings(config), *run.result(PROFILE)["warnings"])
-    told = (*lines(path, report, plots), *_next(path, config))
-    return Answer(report, told)
+    return Answer(report, (*lines(path, report, plots), *next_steps(path, config.target)))
+
+
+def _completed(run: RunDirectory, config: "RunConfig") -> Report:
+    """The report of a finished run, on disk too: with what the compiled network of the first goal was put to."""
+    report = write_report(run.path)
+    first: dict[str, Any] = next(iter(run.result("emit")["results"].values()))
+    report.command = "search" if config.source is None else "train"
+    report.verification = "done"
+    report.verify = tuple(VerifyEntry.model_validate(entry) for entry in first["verified"])
+    report.latency = None if first["latency"] is None else Latency.model_validate(first["latency"])
+    report.warnings = (*_warnings(config), *run.result(PROFILE)["warnings"])
+    write_whole(run.path / NAME, (report.to_json() + "\n").encode())
+    return report
+
+
+def _put_teacher(run: RunDirectory, config: "RunConfig") -> None:
+    """Bring the teacher in, unless a run that is resumed has it."""
+    from nascc.nas.phases.retrain import TEACHER
+
+    if config.teacher is not None and not (run.path / TEACHER).exists():
+        from nascc.tools.teacher import put_teacher
+
+        put_teacher(run, config)
 
 
 def _rehearse(config: "RunConfig", bar: ProgressBar) -> Answer:
     """Profile in a folder that goes away, and time the rest."""
-    method = find_method(config.method).phases(config)
-    with tempfile.TemporaryDirectory() as folder, bar:
+    method = find_method(config.method)
+    with tempfile.TemporaryDirectory() as folder, bar, threads(config.threads):
         path = Path(folder) / "run"
         with RunDirectory.create(path, config, progress=bar) as run:
-            run_phases(method, run, until=PROFILE)
-            taken = hours(method, run)
+            run_method(method, run, until=PROFILE)
+            taken = hours(phases_of(method, config), run)
             report = write_report(path)
             profile = run.result(PROFILE)
-    report.warnings = (*report.warnings, *_warnings(config), *profile["warnings"])
+    report.warnings = (*_warnings(config), *profile["warnings"])
+    report.findings = tuple({"phase": phase, "hours": time} for phase, time in taken.items())
     return Answer(report, tuple(_rehearsed(taken, profile, report.warnings)))
 
 
-def _rehearsed(taken: dict[str, float], profile: dict, warnings: tuple[str, ...]) -> Iterator[str]:  # type: ignore[type-arg]
+def _rehearsed(taken: dict[str, float], profile: dict[str, Any], warnings: tuple[str, ...]) -> Iterator[str]:
     for metric, reach in profile["reachable"].items():
-        yield line("reachable", f"{written(reach['least'], metric)} to {written(reach['most'], metric)} of {metric}")
+        yield line("reachable", f"{metric} of {written(reach['least'], metric)} to {written(reach['most'], metric)}")
     for limits in profile["limits"].values():
         for metric, amount in limits.items():
-            yield line("budget", f"at most {written(amount, metric)} of {metric}")
+            yield line("budget", f"{metric} of at most {written(amount, metric)}")
     for phase, time in taken.items():
-        yield line(phase, f"about {duration(3600 * time)} ({time:.3g} h), from twenty steps timed here")
+        yield line(phase, f"about {duration(3600 * time)} ({time:.2g} hours), from twenty steps timed here")
+    yield line("in all", f"about {duration(3600 * sum(taken.values()))}, and a minute or so to profile and compile")
     for warning in warnings:
         yield line("warning", warning)
     yield line("wrote", "nothing: this was a dry run")
 
 
 def _warnings(config: "RunConfig") -> Iterator[str]:
-    images = sum(len(Problem(config).task.split(name)) for name in ("train", "test"))
+    task = Problem(config).task
+    images = sum(len(task.split(name)) for name in ("train", "test"))
     if images < FEW_IMAGES:
         yield (
             f"{images} images are few for a search from scratch; with a trained network at hand, "
             "`nascc compress` makes it faster instead"
         )
-
-
-def _next(path: Path, config: "RunConfig") -> Iterator[str]:
-    yield line("next", f"python {path}/deploy/classify.py IMAGE, or")
-    yield line("", f"nascc check {path}/deploy/model.onnx --target {config.target}")
+    if tuple(config.image) != tuple(task.input_shape):
+        trained, deployed = ("x".join(map(str, shape)) for shape in (task.input_shape, config.image))
+        yield f"training sees images of {trained} but {deployed} is deployed: the accuracy told is that of {trained}"

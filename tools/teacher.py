@@ -1,32 +1,36 @@
 """Bring a teacher into a run, as an exported program of our own that its processes can open."""
 
+import io
+
 import torch
 
+from nascc.compiler import compile
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.retrain import TEACHER
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import write_whole
+from nascc.tools.errors import CommandError
 from nascc.tools.source import Source
 
 
 def put_teacher(run: RunDirectory, config: RunConfig) -> None:
     """Open the model that the configuration names, and keep it in the run for images of its task.
 
-    Raises CommandError and CompileError where it can not be opened or captured.
+    Raises CommandError and CompileError where it can not be opened, can not be captured, or knows other classes.
     """
-    import io
-
-    from nascc.compiler import compile
-
-    source = Source(config.teacher, None, None, None, False)
-    image = "x".join(map(str, Problem(config).task.input_shape))
+    task = Problem(config).task
+    image = "x".join(map(str, task.input_shape))
+    source = Source(config.teacher)
     compiled = compile(source.open().module, shapes=[f"images:Nx{image}"], lower=False, passes=(), verify=False)
-    program = torch.export.export(
-        compiled.module,
-        (torch.zeros(2, *Problem(config).task.input_shape),),
-        dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-    )
+    images = torch.zeros(2, *task.input_shape)
+    logits = compiled.module(images)
+    wanted = (2, len(task.classes))
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
+        found = list(logits.shape[1:]) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise CommandError(f"--teacher must give a logit for each of the {wanted[1]} classes, but gives {found}")
+    batch = torch.export.Dim("N", min=1)
+    program = torch.export.export(compiled.module, (images,), dynamic_shapes=({0: batch},))
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     write_whole(run.path / TEACHER, buffer.getbuffer())

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from onnx import ModelProto, helper
 from nascc.compiler.compile import Compiled
 from nascc.compiler.lowering.save import write_onnx
 from nascc.nas.emit.usage import Usage
+from nascc.nas.run.files import TEMPORARY
 
 SCRIPT = "classify.py"
 
@@ -22,13 +22,14 @@ def write_bundle(folder: Path, compiled: Compiled, usage: Usage) -> tuple[Path, 
     OSError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = folder.with_name(f".{folder.name}{TEMPORARY}")
+    shutil.rmtree(temporary, ignore_errors=True)  # a killed process left it
+    temporary.mkdir()
     try:
         write_onnx(_with_metadata(compiled.onnx, usage), temporary / "model.onnx")
         (temporary / "labels.txt").write_text("".join(f"{label}\n" for label in usage.labels), "utf-8")
         (temporary / "preprocess.json").write_text(json.dumps(usage.document(), indent=2) + "\n", "utf-8")
         (temporary / SCRIPT).write_text((resources.files("nascc.nas.emit") / SCRIPT).read_text("utf-8"), "utf-8")
-        temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)

@@ -5,6 +5,7 @@ import difflib
 from nascc.nas.errors import SearchError
 from nascc.nas.methods.lightnas import LIGHTNAS
 from nascc.nas.methods.method import PRESETS, SearchMethod
+from nascc.nas.methods.running import phases_of, run_method
 
 METHODS: dict[str, SearchMethod] = {method.name: method for method in (LIGHTNAS,)}
 
@@ -17,4 +18,4 @@ def find_method(name: str) -> SearchMethod:
     raise SearchError(f"a method must be one of {', '.join(METHODS)}, got '{name}': try {', '.join(near)}")
 
 
-__all__ = ["METHODS", "PRESETS", "SearchMethod", "find_method"]
+__all__ = ["METHODS", "PRESETS", "SearchMethod", "find_method", "phases_of", "run_method"]

@@ -26,14 +26,14 @@ def configure(method: SearchMethod, preset: str, target: str, task: TaskConfig, 
     latency, macro = values.pop("latency", None), _macro(values.pop("macro"))
     values.setdefault("budgets", {"latency": latency})
     values.setdefault("operators", macro.operators)
-    values.setdefault("image", _image(macro, opened.input_shape))
+    values.setdefault("image", opened.input_shape)
     if (epochs := values.pop("epochs", None)) is not None and "schedule" not in values:
         sizes = (len(opened.split("weights")), len(opened.split("alpha")))
         batches = (values["weights"]["batch_size"], values["architecture"]["batch_size"])
         per_epoch = [max(1, size // batch) for size, batch in zip(sizes, batches, strict=True)]
-        values["schedule"] = _checked(Epochs, epochs).schedule(*per_epoch)
-    given = {"method": method.name, "target": target, "task": opened.config, "macro": macro}
-    config: RunConfig = _checked(method.config, values | given)
+        values["schedule"] = checked(Epochs, epochs).schedule(*per_epoch)
+    given = {"method": method.name, "preset": preset, "target": target, "task": opened.config, "macro": macro}
+    config: RunConfig = checked(method.config, values | given)
     return config
 
 
@@ -51,14 +51,18 @@ def _macro(given: str | Macro) -> Macro:
     return load_macro(given) if isinstance(given, str) else given
 
 
-def _image(macro: Macro, own: tuple[int, int, int]) -> tuple[int, int, int]:
-    """What is deployed unless `--shapes` says otherwise: the macro's resolution, the task's channels."""
-    return own if macro.input[0] != own[0] else macro.input
-
-
-def _checked(kind: type[Any], values: Any) -> Any:
+def checked(kind: type[Any], values: Any) -> Any:
+    """`values` as a configuration of `kind`. Raises SearchError with every violation."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {_message(e['msg'])}" for e in error.errors()
+        )
         raise SearchError(f"the configuration of a search must be complete and legal, but: {faults}") from error
+
+
+def _message(text: str) -> str:
+    """What pydantic says, as the part of a sentence."""
+    own = text.removeprefix("Value error, ")
+    return own[:1].lower() + own[1:]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch.nn import functional as F
 
 from nascc.nas.core import Arch, Limit, Method
@@ -54,6 +54,12 @@ class Architecture(Data):
     truncate: bool = False
     park: bool = False
     temperature_floor: float = 0.3
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Architecture":
+        if self.lambda_ and self.controller != "fixed":
+            raise ValueError(f"--lambda needs --controller fixed, got '{self.controller}'")
+        return self
 
     def settings(self, steps: int) -> Settings:
         """What the learner takes, for a number of updates."""

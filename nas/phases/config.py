@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from nascc.nas.baselines import parse_baselines
 from nascc.nas.costs.predictors import DEFAULT
 from nascc.nas.macro import Macro
 from nascc.nas.tasks import TaskConfig
@@ -22,14 +23,18 @@ class RunConfig(Data):
     """What decides the result of a run.
 
     `target` is a profile's name or path, `batch` and `image` (C, H, W) the deployed shape that costs refer to,
-    `budgets` what the user asked for by metric ('12ms', '50%'), several values ('5ms,10ms') giving several results. `tables` and
-    `networks` are files of measured costs by metric, of operators and of whole networks, which `predictor` fits.
-    `macro` and `operators` make the space; `se_last` gives squeeze-and-excitation to the last slots of what is
-    retrained, and costs know of it. `baselines` are networks of equal cost that are trained beside the found one
-    ('random:5,width,resolution'). `teacher` is a model file whose logits retraining learns from too.
+    `budgets` what the user asked for by metric ('12ms', '50%'), several values ('5ms,10ms') giving several results.
+    `tables` and `networks` are files of measured costs by metric, of operators and of whole networks, which
+    `predictor` fits. `macro` and `operators` make the space; `se_last` gives squeeze-and-excitation to the last
+    slots of what is retrained, and costs know of it. `baselines` are networks of equal cost that are trained beside
+    the found one ('random:5,width,resolution'). `teacher` is a model file whose logits retraining learns from too.
+    `source` is a run whose profile and search are taken over. Supernets work on `threads` processor threads (None:
+    as many as torch takes), which is part of the configuration because the last bits of sums depend on it. `preset`
+    says where values came from.
     """
 
     method: str
+    preset: str = ""
     target: str
     power_mode: str | None = None
     batch: Count
@@ -45,4 +50,12 @@ class RunConfig(Data):
     retrain: Recipe
     baselines: str = "none"
     teacher: str | None = None
+    source: str | None = None
+    threads: Count | None = None
     seed: int = 0
+
+    @field_validator("baselines")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        parse_baselines(text)  # says what is wrong before hours are spent
+        return text

@@ -72,7 +72,8 @@ class _Emission:
         usage = usage_of(INPUT, OUTPUT, self._shape(), self.problem.task.preprocessing, self.problem.task.classes)
         files, latency = write_bundle(folder, compiled, usage), compiled.report.latency
         return {
-            "best": {
+            "best": ({"goal": goal.name} if goal.name else {})
+            | {
                 "arch": found["arch"],
                 "cost": cost,
                 "score": {"accuracy": found["test"]["accuracy"]},

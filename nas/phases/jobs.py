@@ -6,8 +6,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from nascc.nas.errors import SearchError
+from nascc.nas.run.threads import threads
 
 Tell = Callable[[str, int, int, dict[str, Any]], bool]
 """Takes a job's name, how many of its steps are done, of how many, and what is shown; True asks it to save and stop."""
@@ -42,7 +42,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, tell: Tell) -> list[Any]:
     Raises what a job raises; the others are asked to stop then. Workers die with this process.
     """
     if workers <= 1 or len(jobs) <= 1:
-        with _one_thread():
+        with threads(1):
             return [job.work(*job.arguments, tell) for job in jobs]
     return _Pool(jobs, min(workers, len(jobs))).results(tell)
 
@@ -131,13 +131,3 @@ def _die_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -45,7 +45,7 @@ def profile(config: RunConfig, described: DescribedSpace) -> dict[str, Any]:
     }
     return {
         "search": {
-            "budget": dict(config.budgets),
+            "budget": _budget(config, found),
             "reachable": _reachable(found),
             "slots": [{"name": slot.name, "operators": slot.names} for slot in described.space.slots],
         },
@@ -55,6 +55,14 @@ def profile(config: RunConfig, described: DescribedSpace) -> dict[str, Any]:
         "warnings": list(dict.fromkeys(warning for r in found.values() for warning in r.warnings)),
         "space": {"size": str(described.space.size()), "slots": len(described.space.slots)},
         "prediction": _prediction(described),
+    }
+
+
+def _budget(config: RunConfig, found: dict[str, Resolved]) -> dict[str, Any]:
+    """What was asked for, and what it means here: one upper limit a goal, None where nothing breaks it."""
+    held = [{limit.cost.metric: limit.at_most for limit in resolved.limits} for resolved in found.values()]
+    return {
+        metric: {"asked": text, "at_most": [h.get(metric) for h in held]} for metric, text in config.budgets.items()
     }
 
 

@@ -133,7 +133,10 @@ def _go_through(training: Training, name: str, file: Path, tell: Tell) -> None:
         if due or stop:
             write_state(file, Saved(training.state(), training.done, 0))
         if stop and training.done < training.total:
-            raise Stopped(f"stopped in the training of '{name}'; everything is saved, go on with --resume")
+            raise Stopped(
+                f"stopped in the training of '{name}'; everything is saved, "
+                f"go on with nascc search --resume {file.parents[1]}"
+            )
 
 
 def _reading(module: nn.Module, network: Network, image: tuple[int, int, int]) -> nn.Module:
@@ -146,7 +149,8 @@ def _written(network: Network, image: tuple[int, int, int]) -> str:
 
 
 def _teacher(path: Path) -> Teacher:
-    return torch.export.load(path).module()
+    program = torch.export.load(path).module()
+    return program.forward  # as a module it refuses eval(), which it is in already
 
 
 def _rows(series: dict[str, list[float]]) -> Iterator[dict[str, float]]:

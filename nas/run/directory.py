@@ -164,7 +164,9 @@ class RunDirectory:
         """The result of a finished phase. Raises SearchError when it is not finished, CorruptRun."""
         found = [finished.result for finished in read_results(self.path) if finished.phase == phase]
         if not found:
-            raise SearchError(f"phase '{phase}' of '{self.path}' must be finished first; go on with --resume")
+            raise SearchError(
+                f"phase '{phase}' of '{self.path}' must be finished first; go on with nascc search --resume {self.path}"
+            )
         return found[0]
 
     def forget(self, phase: str) -> None:

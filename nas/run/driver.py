@@ -2,15 +2,13 @@
 
 import contextlib
 import difflib
-import errno
 from collections.abc import Iterator
 
 from nascc.nas.core.phase import Method, Phase
 from nascc.nas.errors import DiskFull, SearchError, Stopped
 from nascc.nas.run.directory import RunDirectory
+from nascc.nas.run.files import NO_ROOM
 from nascc.nas.run.stopping import stop_signals
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_phases(method: Method, run: RunDirectory, *, until: str | None = None) -> None:
@@ -32,7 +30,9 @@ def run_phases(method: Method, run: RunDirectory, *, until: str | None = None) -
 
 def _run_phase(phase: Phase, run: RunDirectory) -> None:
     if (reason := run.stopping.reason) is not None:
-        raise Stopped(f"{reason} before '{phase.name}'; everything is saved in '{run.path}', go on with --resume")
+        raise Stopped(
+            f"{reason} before '{phase.name}'; everything is saved, go on with nascc search --resume {run.path}"
+        )
     run.begin(phase.name)
     phase.run(run)
     if not run.finished(phase.name):
@@ -42,7 +42,7 @@ def _run_phase(phase: Phase, run: RunDirectory) -> None:
 @contextlib.contextmanager
 def _resumable(phase: str, run: RunDirectory) -> Iterator[None]:
     """Say of every way to end early that the run can be resumed; libraries may turn Ctrl-C into errors of their own."""
-    interrupted = f"interrupted in '{phase}'; what was saved in '{run.path}' is kept, go on with --resume"
+    interrupted = f"interrupted in '{phase}'; what was saved is kept, go on with nascc search --resume {run.path}"
     try:
         yield
     except KeyboardInterrupt as error:
@@ -53,7 +53,8 @@ def _resumable(phase: str, run: RunDirectory) -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise DiskFull(
                 f"the disk of '{run.path}' must have room for the next state, but it is full; "
-                "the last one is kept: free some space and go on with --resume"
+                "the last one is kept: free some space and go on with nascc search "
+                f"--resume {run.path}"
             ) from error
         raise
     except Exception as error:

@@ -1,7 +1,9 @@
 """Write files so that each appears whole or not at all, even when the process or the machine stops meanwhile."""
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from torch import Tensor
 from nascc.nas.errors import CorruptRun
 
 TEMPORARY = ".nascc-tmp"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -36,8 +39,11 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
 
 def remove_temporaries(folder: Path) -> None:
     """Remove what a killed process left half-written."""
-    for leftover in folder.rglob(f".*{TEMPORARY}"):
-        leftover.unlink(missing_ok=True)
+    for leftover in list(folder.rglob(f".*{TEMPORARY}")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:

@@ -103,7 +103,7 @@ class Steps:
         if reason is not None:
             raise Stopped(
                 f"{reason} after step {self._done} of {self._total} of '{self._phase}'; "
-                f"everything is saved in '{self._run.path}', go on with --resume"
+                f"everything is saved, go on with nascc search --resume {self._run.path}"
             )
 
     def _due(self) -> bool:

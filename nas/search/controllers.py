@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Gains:
-    """Multipliers as they stand: `integral` and the last `errors`, one of each per limit; `parked` once at the limit."""
+    """Multipliers as they stand: `integral` and last `errors`, one of each per limit; `parked` once one was reached."""
 
     integral: tuple[float, ...]
     errors: tuple[float, ...]
@@ -30,8 +30,8 @@ class Controller(ABC):
     """A rule without state; what changes is in `Gains`."""
 
     normalised: bool = False
-    """Whether task loss and costs count in units of what an average slot can change of them, and errors in shares of
-    what all slots can: then nothing depends on the scale of either. Else they count as published: loss, cost / limit."""
+    """Whether task loss and costs count in units of what an average slot can change of them, and errors in shares
+    of what all slots can: no scale matters then. Else they count as published: loss, cost / limit."""
     aim: float = 1.0
     """Which share of a limit to steer to."""
 
@@ -44,7 +44,7 @@ class Controller(ABC):
 
     @abstractmethod
     def observe(self, gains: Gains, errors: Sequence[float], step_size: float) -> Gains:
-        """After a step of the logits with learning rate `step_size`; errors are those of the most likely architecture."""
+        """After a step of the logits at learning rate `step_size`; errors are those of the most likely architecture."""
 
     def rate(self, gains: Gains, progress: float) -> float:
         """A factor for the learning rate of the logits at a share `progress` of the steps."""

@@ -19,13 +19,14 @@ class Effects:
     """loss(a) ~ intercept + sum over slots of effect[s, a_s], by recursive least squares with forgetting.
 
     Scaling or shifting the losses scales or shifts the estimate. `forget` < 1 follows losses that fall while the
-    weights train: an observation counts half after ln(2) / (1 - forget) steps.
+    weights train and effects that change with the neighbours: an observation counts half after ln(2) / (1 - forget)
+    steps.
     """
 
     def __init__(self, choices: Sequence[int], forget: float = 0.999, prior: float = 1.0) -> None:
-        self.seen, self.forget = 0, forget
         self._shape = len(choices), max(choices)
         self._needed = sum(n - 1 for n in choices) + 1
+        self.seen, self.forget = 0, forget
         self._legal = legal_columns(choices)
         size = self._shape[0] * self._shape[1] + 1
         self._weights = torch.zeros(size, dtype=torch.float64)

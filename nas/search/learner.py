@@ -2,58 +2,33 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nascc.nas.core.cost import LEAST_SHARE, Limit
+from nascc.nas.core.cost import Limit
 from nascc.nas.core.selection import legal_columns
 from nascc.nas.core.space import Arch
 from nascc.nas.errors import Diverged, SearchError
-from nascc.nas.search.controllers import Controller, Damped, Gains
+from nascc.nas.search.controllers import Gains
 from nascc.nas.search.effects import Effects
-from nascc.nas.search.estimators import Estimator, Moments, score, score_with_effects, straight_through
+from nascc.nas.search.estimators import Moments, score, score_with_effects, straight_through
 from nascc.nas.search.pool import Pool
-from nascc.nas.search.swaps import MOST_SWAPS, Repaired, repair, worth
-from nascc.nas.search.sampling import Draw, NoiseOn, log_probabilities, sample
+from nascc.nas.search.sampling import Draw, log_probabilities, sample
 from nascc.nas.search.scales import Scales
+from nascc.nas.search.settings import Settings
 from nascc.nas.search.shares import Numbers, Shares
-from nascc.nas.search.temperature import Temperature
+from nascc.nas.search.swaps import MOST_SWAPS, Repaired, order, repairs, swaps, worth
 
 SCORE_SCALE = 0.1
-STARTS = 8
-"""How many of the architectures met are repaired besides the most likely one."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the logits learn, over `steps` updates.
-
-    `baseline="effects"` takes operators' average effects out of the noise of the score estimator, "mean" only the mean
-    of the losses. `halvings` counts how often the learning rate halves (the released LightNAS code: every 20 of 80
-    epochs). `entropy` is what the mean entropy of a slot is worth with a normalised controller, in units of the
-    task loss: it keeps rare operators in play and makes log P a measure of worth. Architectures met count as candidates after `settled`, a share of the steps.
-    """
-
-    steps: int
-    lr: float = 0.05
-    betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 1e-3
-    halvings: int = 4
-    estimator: Estimator = "score"
-    baseline: str = "effects"
-    entropy: float = 0.1
-    noise_on: NoiseOn = "logp"
-    temperature: Temperature = field(default_factory=Temperature)
-    controller: Controller = field(default_factory=Damped)
-    prefer: str = "effects"
-    settled: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.lr <= 0:
-            raise SearchError(f"a search must have steps and a positive learning rate, got {self.steps} and {self.lr}")
+FADE = 0.5
+"""By how much the weight of the entropy falls over a search: late draws are nearer to the most likely architecture."""
+STARTS = 16
+"""From how many of the architectures met within the limits repair starts."""
+SIDES = 4
+"""From how many that were the most likely one repair starts: costs have gaps, and these lie on both sides of one."""
 
 
 class Learner:
@@ -64,7 +39,11 @@ class Learner:
     """
 
     def __init__(
-        self, choices: Sequence[int], limits: Sequence[Limit], settings: Settings, generator: torch.Generator | None = None
+        self,
+        choices: Sequence[int],
+        limits: Sequence[Limit],
+        settings: Settings,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.choices, self.limits, self.settings = tuple(choices), tuple(limits), settings
         self.legal = legal_columns(self.choices)
@@ -75,6 +54,7 @@ class Learner:
         self.step, self._moments, self._effects = 0, Moments(), Effects(self.choices)
         self._scales = Scales(1 + len(self.limits), self.legal)
         self._pool, self._shares = Pool(), Shares(self.choices, self.limits)
+        self._likely: dict[Arch, None] = {}
 
     @property
     def progress(self) -> float:
@@ -107,7 +87,9 @@ class Learner:
         Raises Diverged when the loss is no number; nothing has changed then.
         """
         if not math.isfinite(loss) or (gradient is not None and not bool(gradient.isfinite().all())):
-            raise Diverged(f"the loss of the search must be a finite number, got {loss} or its gradient; lower the rate")
+            raise Diverged(
+                f"the loss of the search must be a finite number, got {loss} or its gradient; lower the rate"
+            )
         direction = self._task(draw, loss, gradient) + self._costs(draw) + self._certainty()
         rate = self.lr
         for group in self._adam.param_groups:
@@ -137,19 +119,23 @@ class Learner:
         found: Numbers = rows.numpy()
         return found
 
-    def candidates(self, most_swaps: int = MOST_SWAPS) -> list[Repaired]:
-        """Distinct architectures within the limits, most preferred first: the most likely one and the best met, repaired.
+    def candidates(self, number: int = 12, most_swaps: int = MOST_SWAPS) -> list[Repaired]:
+        """Distinct architectures within the limits, most preferred first, for a supernet to rank again.
 
+        They are the most likely one, those on either side of the limits before it, and the best met, changed by at most
+        `most_swaps` swaps where that is enough; `before` is the nearest one met within the limits, or else where the
+        swaps started.
         Raises BudgetInfeasible when nothing keeps the limits.
         """
-        preference = self.preference()
-        met = self._pool.best(STARTS, lambda arch: worth(arch, preference))
-        starts = dict.fromkeys([*met, self.argmax()])
+        preference, likely = self.preference(), self.argmax()
         if not self.limits:
-            starts = {self.argmax(): None}
-        found = [repair(arch, preference, self._shares, most_swaps) for arch in starts]
-        found.sort(key=lambda r: (not r.within, -r.preference, r.swaps, r.arch))
-        return list({r.arch: r for r in reversed(found)}.values())[::-1]
+            return [Repaired(likely, likely, 1.0, worth(likely, preference), True)]
+        met = self._pool.best(STARTS, lambda arch: worth(arch, preference))
+        starts = dict.fromkeys([likely, *self._sides(), *met])
+        found: dict[Arch, Repaired] = {}
+        for answer in sorted((r for a in starts for r in repairs(a, preference, self._shares, most_swaps)), key=order):
+            found.setdefault(answer.arch, answer)
+        return [self._from_nearest(answer, most_swaps) for answer in list(found.values())[:number]]
 
     def final(self) -> Repaired:
         """The architecture found. Raises BudgetInfeasible."""
@@ -178,6 +164,7 @@ class Learner:
             "effects": self._effects.state_dict(),
             "scales": self._scales.state_dict(),
             "pool": self._pool.state_dict(),
+            "likely": [list(arch) for arch in self._likely],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -189,6 +176,7 @@ class Learner:
         self._effects.load_state_dict(state["effects"])
         self._scales.load_state_dict(state["scales"])
         self._pool.load_state_dict(state["pool"])
+        self._likely = dict.fromkeys(tuple(arch) for arch in state["likely"])
 
     def _task(self, draw: Draw, loss: float, gradient: Tensor | None) -> Tensor:
         """d task loss / d alpha, [S, C]."""
@@ -229,6 +217,21 @@ class Learner:
         (found,) = torch.autograd.grad(point, self.alpha, total, retain_graph=True)
         return found
 
+    def _sides(self) -> list[Arch]:
+        """The last architectures that were the most likely, as many from below the limits as from above."""
+        latest = list(self._likely)[::-1]
+        below = [arch for arch in latest if self._shares.keeps(arch)]
+        above = [arch for arch in latest if not self._shares.keeps(arch)]
+        return [*below[: SIDES // 2], *above[: SIDES // 2]]
+
+    def _from_nearest(self, found: Repaired, most_swaps: int) -> Repaired:
+        """The same, counted from the nearest architecture that was met within the limits, if it is as near."""
+        if self._shares.fits(found.before):
+            return found
+        near = self._pool.best(1, lambda arch: -swaps(arch, found.arch))
+        limit = max(most_swaps, found.swaps)
+        return replace(found, before=near[0]) if near and swaps(near[0], found.arch) <= limit else found
+
     def _certainty(self) -> Tensor:
         """d (-entropy) / d alpha, [S, C], weighted: keeps the logits from growing without bound."""
         settings = self.settings
@@ -236,7 +239,7 @@ class Learner:
             return torch.zeros_like(self.alpha)
         log_p = self.log_probabilities()
         p, finite = log_p.exp(), log_p.masked_fill(~self.legal, 0)
-        weight = settings.entropy * (1.0 if settings.estimator == "st" else SCORE_SCALE)
+        weight = settings.entropy * (1 - FADE * self.progress) * (1.0 if settings.estimator == "st" else SCORE_SCALE)
         found: Tensor = weight * p * (finite - (p * finite).sum(1, keepdim=True))
         return found
 
@@ -250,6 +253,8 @@ class Learner:
         self.gains = controller.observe(self.gains, errors, rate)
         if self.progress <= self.settings.settled or not self.limits:
             return
+        self._likely.pop(likely, None)
+        self._likely[likely] = None
         for arch in dict.fromkeys((likely, sampled)):
             if self._shares.fits(arch):
                 self._pool.add(arch, lambda a: worth(a, self.preference()))

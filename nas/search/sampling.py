@@ -38,7 +38,7 @@ class Draw:
 
 
 def log_probabilities(alpha: Tensor, legal: Tensor) -> Tensor:
-    """Logits [S, C] -> log P [S, C], minus infinity in columns that stand for no operator (`legal`, BoolTensor [S, C])."""
+    """Logits [S, C] -> log P [S, C], minus infinity where `legal`, BoolTensor [S, C], says there is no operator."""
     return alpha.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
 
@@ -83,7 +83,7 @@ def ranking(
     A slot with fewer operators ends with its illegal columns.
     """
     key = keys(alpha, legal, noise_on)
-    return (key + gumbel(key, generator)).argsort(-1, descending=True, stable=True)
+    return torch.sort(key + gumbel(key, generator), dim=-1, descending=True, stable=True).indices
 
 
 def sandwich(

@@ -44,10 +44,18 @@ class Shares:
         """The largest share of any limit; 1 where there is no limit."""
         return max(self.each(arch), default=1.0)
 
+    def keeps(self, arch: Arch) -> bool:
+        """Whether every limit holds."""
+        return all(limit.holds(arch) for limit in self.limits)
+
     def fits(self, arch: Arch) -> bool:
         """Whether every limit holds and the largest share is no smaller than `at_least`."""
-        keeps = all(limit.holds(arch) for limit in self.limits)
-        return keeps and self.used(arch) >= self.at_least
+        return self.used(arch) >= self.at_least and self.keeps(arch)
+
+    def gap(self, used: Numbers) -> Numbers:
+        """How far shares are outside [at_least, 1]."""
+        found: Numbers = np.maximum(0.0, np.maximum(used - 1, self.at_least - used))
+        return found
 
     def neighbours(self, arch: Arch) -> Numbers:
         """The largest share after each swap of one operator, [S, C]; infinite beyond a slot's operators."""

@@ -31,30 +31,47 @@ class Repaired:
     @property
     def swaps(self) -> int:
         """Slots whose operator changed."""
-        return sum(a != b for a, b in zip(self.arch, self.before, strict=True))
+        return swaps(self.arch, self.before)
 
 
 def repair(arch: Arch, preference: Numbers, shares: Shares, most_swaps: int = MOST_SWAPS, beam: int = BEAM) -> Repaired:
-    """The most preferred architecture within the limits that a beam search finds at most `most_swaps` swaps away.
+    """The most preferred architecture within the limits that a beam search finds; see `repairs`."""
+    return repairs(arch, preference, shares, most_swaps, beam)[0]
 
-    `preference` [S, C] is what a choice is worth, such as log P. Where nothing fits so near, swaps go on until something
-    does; if nothing ever does, the nearest one that keeps the limits is returned. Costs may be tables or black boxes.
-    Raises BudgetInfeasible when no way leads below the limits.
+
+def repairs(
+    arch: Arch, preference: Numbers, shares: Shares, most_swaps: int = MOST_SWAPS, beam: int = BEAM
+) -> list[Repaired]:
+    """Architectures within the limits that a beam search finds at most `most_swaps` swaps away, most preferred first.
+
+    `preference` [S, C] is what a choice is worth, such as log P. Where nothing fits so near, swaps go on until
+    something does; if nothing ever does, the one answer uses most of the limits without breaking one. Costs may be
+    tables or black boxes. Raises BudgetInfeasible when no way leads below the limits.
     """
     shares.around(arch)
-    seen, frontier = {arch}, [arch]
-    found = _best([arch], preference, shares)
+    seen, frontier = {arch: None}, [arch]
     for depth in range(2 * len(arch)):
-        if found is not None and depth >= most_swaps:
+        if depth >= most_swaps and any(shares.fits(a) for a in seen):
             break
         frontier = [a for a in _children(frontier, preference, shares, beam) if a not in seen]
-        seen.update(frontier)
-        better = _best([*frontier, *([found] if found else [])], preference, shares)
-        found = better or found
+        seen |= dict.fromkeys(frontier)
         if not frontier:
             break
-    chosen = found or _nearest(seen, shares) or _descend(arch, shares)
-    return Repaired(chosen, arch, shares.used(chosen), worth(chosen, preference), shares.fits(chosen))
+    fitting = [a for a in seen if shares.fits(a)]
+    near = [a for a in fitting if swaps(a, arch) <= most_swaps] or sorted(fitting, key=lambda a: swaps(a, arch))[:1]
+    found = near or [_nearest(seen, shares) or _descend(arch, shares)]
+    answers = [Repaired(a, arch, shares.used(a), worth(a, preference), shares.fits(a)) for a in found]
+    return sorted(answers, key=order)
+
+
+def order(found: Repaired) -> tuple[bool, float, int, Arch]:
+    """For sorting, best first: within the limits, preferred, few swaps."""
+    return not found.within, -found.preference, found.swaps, found.arch
+
+
+def swaps(one: Arch, other: Arch) -> int:
+    """In how many slots two architectures differ."""
+    return sum(a != b for a, b in zip(one, other, strict=True))
 
 
 def worth(arch: Arch, preference: Numbers) -> float:
@@ -62,47 +79,38 @@ def worth(arch: Arch, preference: Numbers) -> float:
     return float(preference[np.arange(len(arch)), list(arch)].sum())
 
 
-def _children(frontier: Iterable[Arch], preference: Numbers, shares: Shares, beam: int) -> list[Arch]:
+def _children(frontier: Sequence[Arch], preference: Numbers, shares: Shares, beam: int) -> list[Arch]:
     """The most promising architectures one swap away: preferred ones that fit, and compromises with what misses."""
     archs: list[Arch] = []
-    values: list[Numbers] = []
-    gaps: list[Numbers] = []
+    values: list[float] = []
+    gaps: list[float] = []
     for arch in frontier:
-        used = shares.neighbours(arch)
-        value = worth(arch, preference) + preference - preference[np.arange(len(arch)), list(arch)][:, None]
-        gap = np.maximum(0.0, np.maximum(used - 1, shares.at_least - used))
-        for slot, index in zip(*np.nonzero(np.isfinite(used)), strict=True):
-            if arch[slot] != index:
-                archs.append((*arch[:slot], int(index), *arch[slot + 1 :]))
+        used, rows = shares.neighbours(arch), np.arange(len(arch))
+        used[rows, list(arch)] = np.inf
+        value = worth(arch, preference) + preference - preference[rows, list(arch)][:, None]
         moved = np.isfinite(used)
-        moved[np.arange(len(arch)), list(arch)] = False
-        values.append(value[moved])
-        gaps.append(gap[moved])
-    if not archs:
-        return []
-    value, gap = np.concatenate(values), np.concatenate(gaps)
+        archs += [(*arch[:s], int(k), *arch[s + 1 :]) for s, k in zip(*np.nonzero(moved), strict=True)]
+        values += value[moved].tolist()
+        gaps += shares.gap(used[moved]).tolist()
+    return _promising(archs, np.array(values), np.array(gaps), beam) if archs else []
+
+
+def _promising(archs: Sequence[Arch], value: Numbers, gap: Numbers, beam: int) -> list[Arch]:
     rate = (np.ptp(value) or 1.0) / (np.ptp(gap) or 1.0)
     keys = [value - strictness * rate * gap for strictness in STRICTNESS]
     keys.append(np.where(gap == 0, value, -np.inf))
-    order = dict.fromkeys(archs[i] for key in keys for i in np.argsort(-key, kind="stable")[:beam])
-    return list(order)
-
-
-def _best(archs: Sequence[Arch], preference: Numbers, shares: Shares) -> Arch | None:
-    """The most preferred of those that fit, by the costs themselves."""
-    fitting = [arch for arch in archs if shares.fits(arch)]
-    return max(fitting, key=lambda arch: (worth(arch, preference), arch), default=None)
+    return list(dict.fromkeys(archs[i] for key in keys for i in np.argsort(-key, kind="stable")[:beam]))
 
 
 def _nearest(archs: Iterable[Arch], shares: Shares) -> Arch | None:
     """The one that uses most of the limits without breaking one."""
-    keeping = [arch for arch in archs if shares.used(arch) <= 1]
+    keeping = [arch for arch in archs if shares.keeps(arch)]
     return max(keeping, key=lambda arch: (shares.used(arch), arch), default=None)
 
 
 def _descend(arch: Arch, shares: Shares) -> Arch:
     """Swap the operator that lowers the largest share most until the limits hold."""
-    while shares.used(arch) > 1:
+    while not shares.keeps(arch):
         used = shares.around(arch).neighbours(arch)
         slot, index = np.unravel_index(int(np.argmin(used)), used.shape)
         lower = (*arch[:slot], int(index), *arch[slot + 1 :])

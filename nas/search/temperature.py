@@ -29,5 +29,5 @@ class Temperature:
         return max(self.floor, self.start * math.exp(-self.rate * max(0.0, epoch - self.hold)))
 
     def epoch(self, progress: float) -> float:
-        """The epoch at which a share `progress`, 0 to 1, of the steps on the logits is done; they start after `hold`."""
+        """The epoch at which a share `progress`, 0 to 1, of the steps is done; those on logits start after `hold`."""
         return self.hold + progress * (self.epochs - self.hold)

@@ -35,16 +35,17 @@ FEW = 8
 """Up to so many branches of a sum every grouping is tried; of more only neighbours are merged."""
 
 
-def plan(region: Region, cost: Cost, mode: Mode = Mode.AUTO) -> Plan:
+def plan(region: Region, cost: Cost, mode: Mode = Mode.AUTO, least_gain: float = 0.0) -> Plan:
     """The plan of least total cost; the costs of segments add up.
 
     Each chain is cut wherever that is cheapest, the branches of each sum and concat are merged in the groups that are
-    cheapest, collapsed before they merge, and every piece takes its cheapest legal form.
+    cheapest, collapsed before they merge, and every piece takes its cheapest legal form. In mode auto a piece is
+    replaced where that saves more than the share `least_gain` of its cost.
     """
     region = replace(region, expression=flatten(region.expression))
     place = Place(region.site, input_channels(region.expression), region.tail)
     kept = keep(region.expression, place, cost)
-    found = kept if mode is Mode.NEVER else _Planner(cost, mode).best(region.expression, place)
+    found = kept if mode is Mode.NEVER else _Planner(cost, mode, least_gain).best(region.expression, place)
     return Plan(region, mode, found.node, kept.cost, found.cost)
 
 
@@ -54,6 +55,7 @@ class _Planner:
 
     cost: Cost
     mode: Mode
+    least_gain: float = 0.0
     fuser: Fuser = field(default_factory=lambda: Fuser(outlines=True))
     planned: dict[object, Found] = field(default_factory=dict)
     merged: dict[object, Found | Refusal] = field(default_factory=dict)
@@ -188,6 +190,8 @@ class _Planner:
 
     def _gains(self, found: Found, kept: Found) -> bool:
         """Is a form better than what stands, by more than rounding? Else it would be rewritten for ever."""
+        if self.mode is Mode.AUTO and found.cost > kept.cost * (1 - self.least_gain):
+            return False
         for new, old in zip(self._key(found), self._key(kept), strict=True):
             if not isclose(new, old, rel_tol=1e-9):
                 return new < old

@@ -1,6 +1,7 @@
 """The smallest search there is: three slots, images of 12x12, some ten steps of everything."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from nascc.nas.macro import Macro
@@ -47,3 +48,11 @@ def tiny(folder: Path, output: Path, *options: str) -> list[str]:
     settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     own = ["--target", "nano", "--macro", str(macro), "--resolution", "12", "--baseline", "none"]
     return ["search", *own, *settings, "-o", str(output), *options]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run, and what was printed."""
+
+    path: Path
+    out: str

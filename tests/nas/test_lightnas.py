@@ -10,11 +10,13 @@ from nascc.tools.overrides import parse_overrides
 
 
 class TestLightNAS(MethodConformance):
-    def method(self) -> SearchMethod:
+    @classmethod
+    def method(cls) -> SearchMethod:
         return METHODS["lightnas"]
 
-    def config(self) -> RunConfig:
+    @classmethod
+    def config(cls) -> RunConfig:
         values = parse_overrides(f"{key}={value}" for key, value in SETTINGS.items())
         task = TaskConfig(resolution=(12, 12), **values.pop("task"))
         asked = merged(values, {"macro": tiny_macro(), "budgets": {"latency": "50%"}, "baselines": "none"})
-        return configure(self.method(), "toy", "nano", task, asked)
+        return configure(cls.method(), "toy", "nano", task, asked)

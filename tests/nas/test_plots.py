@@ -144,7 +144,7 @@ def test_a_run_that_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixtur
         run.journal.write("search", 7, loss=1.0)
         assert main(["report", str(run.path)]) == 0
     out = capsys.readouterr().out
-    assert "search     at step 7" in out and "next       the command that began it, with --resume" in out
+    assert "search     at step 7" in out and f"next       nascc search --resume {run.path}" in out
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

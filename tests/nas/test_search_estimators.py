@@ -33,7 +33,7 @@ def mean_estimate(with_effects: bool) -> tuple[Tensor, Tensor]:
         arch = tuple(random.Random(index).randrange(n) for n in CHOICES)
         effects.add(arch, -ORACLE(arch))
     found = []
-    for _ in range(3000):
+    for _ in range(1500):
         draw = sample(alpha, LEGAL, 1.0, generator)
         loss = -ORACLE(draw.arch)
         if with_effects:

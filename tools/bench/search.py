@@ -1,4 +1,4 @@
-"""Does a search find better networks than chance, at equal cost?  python -m nascc.tools.bench.search
+"""Compare what a search finds with random networks of equal cost: `python -m nascc.tools.bench.search`.
 
 For each seed one run with three budgets: found networks against random ones within 2 % of their cost, all trained by
 one recipe; the rank correlation of the supernet with the trained accuracies; and what the supernet alone would have

@@ -59,7 +59,7 @@ def saved_bytes(module: nn.Module, x: Tensor, *sel: Sel) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss = module(x, *sel).sum()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return sum(storages.values())
 
 
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     labels = torch.arange(chosen.batch) % 10
     print("weights    selection       time   bytes kept")
     for sharing in ("separate", "sliced"):
-        net = channels_last(ChoiceSuperNet(space, sharing))  # type: ignore[arg-type]
+        net = channels_last(ChoiceSuperNet(space, sharing))
         alone = channels_last(net.extract(arch).train())
         forms: dict[str, Sel] = {"architecture": arch, "coefficients": one_hot(arch, space.choices).requires_grad_()}
         steps = [training_step(alone, x, labels), *(training_step(net, x, labels, sel) for sel in forms.values())]

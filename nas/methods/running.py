@@ -1,0 +1,22 @@
+"""The phases of a configuration, and how they are run."""
+
+from nascc.nas.core import Method
+from nascc.nas.methods.method import SearchMethod
+from nascc.nas.phases.adopted import adopted
+from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.emit import Emit
+from nascc.nas.phases.retrain import Retrain
+from nascc.nas.run import RunDirectory, run_phases
+from nascc.nas.run.threads import threads
+
+
+def phases_of(method: SearchMethod, config: RunConfig) -> Method:
+    """All phases of a search; with a source, those that train what was found there."""
+    return method.phases(config) if config.source is None else (*adopted(config), Retrain(), Emit())
+
+
+def run_method(method: SearchMethod, run: RunDirectory, *, until: str | None = None) -> None:
+    """Run what is not finished, on as many threads as the configuration says. Raises what `run_phases` raises."""
+    config = run.config_as(RunConfig)
+    with threads(config.threads):
+        run_phases(phases_of(method, config), run, until=until)
