@@ -140,7 +140,8 @@ def _pipeline(
     else:
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
     if passes is None or isinstance(passes, str):
-        chosen = tuple(replace(p, cost=cost, least_gain=gain) if isinstance(p, LINEAR) else p for p in chosen)
+        chosen = tuple(replace(p, cost=cost) if isinstance(p, LINEAR) else p for p in chosen)
+        chosen = tuple(replace(p, least_gain=gain) if isinstance(p, CollapseLinear) else p for p in chosen)
     return without((p for p in chosen if p != SubstituteOperators()), skip, PASSES)
 
 

@@ -22,13 +22,12 @@ class MergeBranches(GraphPass[RegionPlans]):
 
     mode: str = "auto"
     cost: Cost = handed_in(default=flops)
-    least_gain: float = handed_in(default=0.0)
 
     numerics = Numerics.ROUNDING
     runs_after = (FoldBatchNorm,)
 
     def plan(self, gm: fx.GraphModule) -> RegionPlans:
-        return plan_regions(Finder.joins, gm, self.cost, self.mode, self.least_gain)
+        return plan_regions(Finder.joins, gm, self.cost, self.mode)
 
     def apply(self, gm: fx.GraphModule, plan: RegionPlans) -> tuple[Rewrite, ...]:
         return apply_plans(gm, plan)

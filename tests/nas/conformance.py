@@ -1,6 +1,7 @@
 """The contracts that every search method keeps; a method's tests are a subclass that says what it searches."""
 
 import itertools
+import os
 import random
 import subprocess
 import sys
@@ -254,6 +255,7 @@ class MethodConformance(ABC):
 
     def _killed(self, done: Path, folder: Path, stride: int) -> int:
         command = [sys.executable, TESTS / "method_kills.py", folder, done, self.method().name, str(stride)]
-        ended = subprocess.run(command, capture_output=True, text=True)
+        env = os.environ | {"PYTHONPATH": str(TESTS)}
+        ended = subprocess.run(command, env=env, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
         return int(ended.stdout)

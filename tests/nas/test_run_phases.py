@@ -38,7 +38,7 @@ def finish(path: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_kills_at_any_moment(tmp_path: Path, stride: int) -> None:
     script = Path(__file__).parents[1] / "run_kills.py"
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(script.parent)}
     ended = subprocess.run(
         [sys.executable, str(script), str(tmp_path), str(stride)], env=env, capture_output=True, text=True, check=False
     )
