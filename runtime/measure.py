@@ -10,7 +10,7 @@ from nascc.runtime.errors import UnstableMachine
 
 Run = Callable[[], object]
 ROUNDS, DRIFT_PERCENT, ATTEMPTS = 50, 10.0, 3
-VISIT_S, FEWEST, MOST = 0.03, 7, 25
+VISIT_S, FEWEST, MOST = 0.05, 11, 25
 """How long a network is run at a stretch, and the least and largest number of runs in it that count."""
 
 
