@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,20 +14,17 @@ from nascc.nas.errors import Diverged, SearchError
 from nascc.nas.search.controllers import Gains
 from nascc.nas.search.effects import Effects
 from nascc.nas.search.estimators import Moments, score, score_with_effects, straight_through
-from nascc.nas.search.pool import Pool
+from nascc.nas.search.met import Met
+from nascc.nas.search.preference import Additive, Preference
 from nascc.nas.search.sampling import Draw, log_probabilities, sample
 from nascc.nas.search.scales import Scales
 from nascc.nas.search.settings import Settings
-from nascc.nas.search.shares import Numbers, Shares
-from nascc.nas.search.swaps import MOST_SWAPS, Repaired, order, repairs, swaps, worth
+from nascc.nas.search.shares import Shares
+from nascc.nas.search.swaps import MOST_SWAPS, Repaired
 
 SCORE_SCALE = 0.1
 FADE = 0.5
 """By how much the weight of the entropy falls over a search: late draws are nearer to the most likely architecture."""
-STARTS = 16
-"""From how many of the architectures met within the limits repair starts."""
-SIDES = 4
-"""From how many that were the most likely one repair starts: costs have gaps, and these lie on both sides of one."""
 
 
 class Learner:
@@ -53,8 +49,8 @@ class Learner:
         self.gains = settings.controller.start(len(self.limits))
         self.step, self._moments, self._effects = 0, Moments(), Effects(self.choices)
         self._scales = Scales(1 + len(self.limits), self.legal)
-        self._pool, self._shares = Pool(), Shares(self.choices, self.limits)
-        self._likely: dict[Arch, None] = {}
+        self._shares = Shares(self.choices, self.limits)
+        self._met = Met(self._shares)
 
     @property
     def progress(self) -> float:
@@ -98,6 +94,7 @@ class Learner:
         self._adam.step()
         self._adam.zero_grad()
         self.step += 1
+        self._met.try_(draw.arch, loss)
         self._observe(draw.arch, rate)
 
     def log_probabilities(self) -> Tensor:
@@ -112,30 +109,21 @@ class Learner:
         """The most likely architecture."""
         return tuple(self.log_probabilities().argmax(1).tolist())
 
-    def preference(self) -> Numbers:
-        """What each choice is worth, [S, C]: minus its effect on the loss once that is known, else log P."""
-        known = self.settings.prefer == "effects" and self._effects.known
-        rows = -self._effects.rows() if known else self.log_probabilities().clamp_min(-1e9)
-        found: Numbers = rows.numpy()
-        return found
+    def preference(self) -> Preference:
+        """What architectures are worth: minus their expected loss once enough were tried, else log P."""
+        if self.settings.prefer == "logp" or not self._effects.known:
+            return Additive(self.log_probabilities().clamp_min(-1e9).numpy())
+        return self._met.preference() if self.settings.prefer == "pairs" else self._sums()
 
     def candidates(self, number: int = 12, most_swaps: int = MOST_SWAPS) -> list[Repaired]:
         """Distinct architectures within the limits, most preferred first, for a supernet to rank again.
 
-        They are the most likely one, those on either side of the limits before it, and the best met, changed by at most
-        `most_swaps` swaps where that is enough; `before` is the nearest one met within the limits, or else where the
-        swaps started.
         Raises BudgetInfeasible when nothing keeps the limits.
         """
         preference, likely = self.preference(), self.argmax()
         if not self.limits:
-            return [Repaired(likely, likely, 1.0, worth(likely, preference), True)]
-        met = self._pool.best(STARTS, lambda arch: worth(arch, preference))
-        starts = dict.fromkeys([likely, *self._sides(), *met])
-        found: dict[Arch, Repaired] = {}
-        for answer in sorted((r for a in starts for r in repairs(a, preference, self._shares, most_swaps)), key=order):
-            found.setdefault(answer.arch, answer)
-        return [self._from_nearest(answer, most_swaps) for answer in list(found.values())[:number]]
+            return [Repaired(likely, likely, 1.0, preference.worth(likely), True)]
+        return self._met.candidates(likely, preference, number, most_swaps)
 
     def final(self) -> Repaired:
         """The architecture found. Raises BudgetInfeasible."""
@@ -146,7 +134,7 @@ class Learner:
         log_p = self.log_probabilities()
         entropy = -(log_p.exp() * log_p.masked_fill(~self.legal, 0)).sum(1).mean()
         values = {"loss": self._moments.mean, "temperature": self.temperature, "alpha_lr": self.lr}
-        values |= {"entropy": float(entropy), "candidates": float(len(self._pool))}
+        values |= {"entropy": float(entropy), "candidates": float(len(self._met))}
         arch, lambdas = self.argmax(), self.settings.controller.multipliers(self.gains)
         for limit, value in zip(self.limits, lambdas, strict=True):
             metric = limit.cost.metric
@@ -163,8 +151,7 @@ class Learner:
             "moments": self._moments.state_dict(),
             "effects": self._effects.state_dict(),
             "scales": self._scales.state_dict(),
-            "pool": self._pool.state_dict(),
-            "likely": [list(arch) for arch in self._likely],
+            "met": self._met.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -175,8 +162,7 @@ class Learner:
         self._adam.load_state_dict(state["adam"])
         self._effects.load_state_dict(state["effects"])
         self._scales.load_state_dict(state["scales"])
-        self._pool.load_state_dict(state["pool"])
-        self._likely = dict.fromkeys(tuple(arch) for arch in state["likely"])
+        self._met.load_state_dict(state["met"])
 
     def _task(self, draw: Draw, loss: float, gradient: Tensor | None) -> Tensor:
         """d task loss / d alpha, [S, C]."""
@@ -217,20 +203,9 @@ class Learner:
         (found,) = torch.autograd.grad(point, self.alpha, total, retain_graph=True)
         return found
 
-    def _sides(self) -> list[Arch]:
-        """The last architectures that were the most likely, as many from below the limits as from above."""
-        latest = list(self._likely)[::-1]
-        below = [arch for arch in latest if self._shares.keeps(arch)]
-        above = [arch for arch in latest if not self._shares.keeps(arch)]
-        return [*below[: SIDES // 2], *above[: SIDES // 2]]
-
-    def _from_nearest(self, found: Repaired, most_swaps: int) -> Repaired:
-        """The same, counted from the nearest architecture that was met within the limits, if it is as near."""
-        if self._shares.fits(found.before):
-            return found
-        near = self._pool.best(1, lambda arch: -swaps(arch, found.arch))
-        limit = max(most_swaps, found.swaps)
-        return replace(found, before=near[0]) if near and swaps(near[0], found.arch) <= limit else found
+    def _sums(self) -> Preference:
+        """Minus the running estimate of each operator's effect on the loss."""
+        return Additive(-self._effects.rows().numpy())
 
     def _certainty(self) -> Tensor:
         """d (-entropy) / d alpha, [S, C], weighted: keeps the logits from growing without bound."""
@@ -251,10 +226,5 @@ class Learner:
             spreads = [self._scales.spread(1 + i) for i in range(len(self.limits))]
             errors = [e * limit.at_most / s for e, limit, s in zip(errors, self.limits, spreads, strict=True)]
         self.gains = controller.observe(self.gains, errors, rate)
-        if self.progress <= self.settings.settled or not self.limits:
-            return
-        self._likely.pop(likely, None)
-        self._likely[likely] = None
-        for arch in dict.fromkeys((likely, sampled)):
-            if self._shares.fits(arch):
-                self._pool.add(arch, lambda a: worth(a, self.preference()))
+        if self.limits and self.progress > self.settings.settled:
+            self._met.observe(likely, sampled, lambda arch: self._sums().worth(arch))

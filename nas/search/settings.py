@@ -15,7 +15,8 @@ class Settings:
     """How the logits learn, over `steps` updates.
 
     `baseline="effects"` takes operators' average effects out of the noise of the score estimator, "mean" only the mean
-    of the losses. `prefer="effects"` lets those effects decide among candidates and swaps, "logp" the probabilities.
+    of the losses. `prefer` decides among candidates and swaps: "pairs" by what operators and pairs of them did to the
+    losses met, "effects" by the running effects of single operators, "logp" by the probabilities.
     `halvings` counts how often the learning rate halves (the released LightNAS code: every 20 of 80 epochs). `entropy`
     is what the entropy of a slot is worth under a normalised controller, in units of the task loss: it keeps rare
     operators in play and makes log P a measure of worth. Architectures met count as candidates after `settled`, a share
@@ -33,7 +34,7 @@ class Settings:
     noise_on: NoiseOn = "logp"
     temperature: Temperature = field(default_factory=Temperature)
     controller: Controller = field(default_factory=Damped)
-    prefer: Literal["effects", "logp"] = "effects"
+    prefer: Literal["pairs", "effects", "logp"] = "pairs"
     settled: float = 0.5
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nascc.nas.core.space import Arch
 from nascc.nas.errors import BudgetInfeasible
+from nascc.nas.search.preference import Preference
 from nascc.nas.search.shares import Numbers, Shares
 
 MOST_SWAPS = 3
@@ -17,7 +18,7 @@ STRICTNESS = (1.0, 8.0)
 
 @dataclass(frozen=True)
 class Repaired:
-    """Where repair ended: `used` is the largest share of any limit, `preference` the sum over the operators chosen.
+    """Where repair ended: `used` is the largest share of any limit, `preference` what the architecture is worth.
 
     `within` tells whether the limits hold and enough of them is used.
     """
@@ -34,17 +35,19 @@ class Repaired:
         return swaps(self.arch, self.before)
 
 
-def repair(arch: Arch, preference: Numbers, shares: Shares, most_swaps: int = MOST_SWAPS, beam: int = BEAM) -> Repaired:
+def repair(
+    arch: Arch, preference: Preference, shares: Shares, most_swaps: int = MOST_SWAPS, beam: int = BEAM
+) -> Repaired:
     """The most preferred architecture within the limits that a beam search finds; see `repairs`."""
     return repairs(arch, preference, shares, most_swaps, beam)[0]
 
 
 def repairs(
-    arch: Arch, preference: Numbers, shares: Shares, most_swaps: int = MOST_SWAPS, beam: int = BEAM
+    arch: Arch, preference: Preference, shares: Shares, most_swaps: int = MOST_SWAPS, beam: int = BEAM
 ) -> list[Repaired]:
     """Architectures within the limits that a beam search finds at most `most_swaps` swaps away, most preferred first.
 
-    `preference` [S, C] is what a choice is worth, such as log P. Where nothing fits so near, swaps go on until
+    Where nothing fits so near, swaps go on until
     something does; if nothing ever does, the one answer uses most of the limits without breaking one. Costs may be
     tables or black boxes. Raises BudgetInfeasible when no way leads below the limits.
     """
@@ -60,7 +63,7 @@ def repairs(
     fitting = [a for a in seen if shares.fits(a)]
     near = [a for a in fitting if swaps(a, arch) <= most_swaps] or sorted(fitting, key=lambda a: swaps(a, arch))[:1]
     found = near or [_nearest(seen, shares) or _descend(arch, shares)]
-    answers = [Repaired(a, arch, shares.used(a), worth(a, preference), shares.fits(a)) for a in found]
+    answers = [Repaired(a, arch, shares.used(a), preference.worth(a), shares.fits(a)) for a in found]
     return sorted(answers, key=order)
 
 
@@ -74,20 +77,14 @@ def swaps(one: Arch, other: Arch) -> int:
     return sum(a != b for a, b in zip(one, other, strict=True))
 
 
-def worth(arch: Arch, preference: Numbers) -> float:
-    """The sum of the preferences of the operators chosen."""
-    return float(preference[np.arange(len(arch)), list(arch)].sum())
-
-
-def _children(frontier: Sequence[Arch], preference: Numbers, shares: Shares, beam: int) -> list[Arch]:
+def _children(frontier: Sequence[Arch], preference: Preference, shares: Shares, beam: int) -> list[Arch]:
     """The most promising architectures one swap away: preferred ones that fit, and compromises with what misses."""
     archs: list[Arch] = []
     values: list[float] = []
     gaps: list[float] = []
     for arch in frontier:
-        used, rows = shares.neighbours(arch), np.arange(len(arch))
-        used[rows, list(arch)] = np.inf
-        value = worth(arch, preference) + preference - preference[rows, list(arch)][:, None]
+        used, value = shares.neighbours(arch), preference.neighbours(arch)
+        used[np.arange(len(arch)), list(arch)] = np.inf
         moved = np.isfinite(used)
         archs += [(*arch[:s], int(k), *arch[s + 1 :]) for s, k in zip(*np.nonzero(moved), strict=True)]
         values += value[moved].tolist()

@@ -10,6 +10,7 @@ from nascc.nas.core import Arch, Limit
 from nascc.nas.errors import BudgetInfeasible, NotAdditive, SearchError
 from nascc.nas.search import Oracle, Shares, SyntheticCost, optimum, repair, repairs
 from nascc.nas.search.oracle import padded
+from nascc.nas.search.preference import Additive, Pairwise, Preference
 
 CHOICES = (4, 1, 3, 4, 2)
 
@@ -64,10 +65,18 @@ def test_optimum_refuses_what_nothing_keeps_and_what_is_too_much() -> None:
         optimum(Oracle(many), [Limit(SyntheticCost(many), 9.0)] * 2)
 
 
+def kinds_of_preference(seed: int) -> tuple[Preference, Preference]:
+    own = padded(rows(seed + 50)).log().nan_to_num(neginf=0).numpy()
+    pairs = 0.05 * np.random.default_rng(seed).normal(size=(5, 4, 5, 4))
+    pairs += pairs.transpose(2, 3, 0, 1)
+    pairs[range(5), :, range(5)] = 0
+    return Additive(own), Pairwise(own, pairs)
+
+
 @pytest.mark.parametrize("kind", [SyntheticCost, BlackBox])
 @pytest.mark.parametrize("seed", range(4))
 def test_repair_finds_the_most_preferred_within_three_swaps(kind: type[SyntheticCost], seed: int) -> None:
-    cost, preference = kind(rows(seed), 1.0), padded(rows(seed + 50)).log().nan_to_num(neginf=0).numpy()
+    cost, preference = kind(rows(seed), 1.0), kinds_of_preference(seed)[seed % 2]
     for start in random.Random(seed).sample(everything(), 4):
         limit = Limit(cost, 0.8 * cost((3, 0, 2, 3, 1)) + 1)
         shares = Shares(CHOICES, [limit], at_least=0.9)
@@ -77,16 +86,16 @@ def test_repair_finds_the_most_preferred_within_three_swaps(kind: type[Synthetic
         if near:
             assert found.within
             assert found.swaps <= 3
-            wanted = max(preference[range(5), list(a)].sum() for a in near)
+            wanted = max(map(preference.worth, near))
             assert found.preference == pytest.approx(wanted, abs=1e-9 if kind is SyntheticCost else 0.8)
 
 
 def test_what_is_likely_and_fits_stays() -> None:
     cost = SyntheticCost(rows(0))
     arch = (1, 0, 2, 0, 1)
-    preference = np.full((5, 4), -3.0)
-    preference[range(5), list(arch)] = 0
-    found = repairs(arch, preference, Shares(CHOICES, [Limit(cost, cost(arch) * 1.01)]))
+    liked = np.full((5, 4), -3.0)
+    liked[range(5), list(arch)] = 0
+    found = repairs(arch, Additive(liked), Shares(CHOICES, [Limit(cost, cost(arch) * 1.01)]))
     assert found[0].arch == arch
     assert found[0].swaps == 0
     assert [r.preference for r in found] == sorted((r.preference for r in found), reverse=True)
@@ -96,7 +105,7 @@ def test_several_limits_hold_at_once() -> None:
     fast, small = SyntheticCost(rows(4)), SyntheticCost(rows(5, 1e6), unit="MACs")
     limits = [Limit(fast, 6.0), Limit(small, 9e6)]
     for start in ((0, 0, 0, 0, 0), (3, 0, 2, 3, 1)):
-        found = repair(start, np.zeros((5, 4)), Shares(CHOICES, limits))
+        found = repair(start, Additive(np.zeros((5, 4))), Shares(CHOICES, limits))
         assert all(limit.holds(found.arch) for limit in limits)
         assert found.within
         assert found.used == max(limit.used(found.arch) for limit in limits) >= 0.97
@@ -104,11 +113,11 @@ def test_several_limits_hold_at_once() -> None:
 
 def test_no_architecture_below_the_limit_is_said() -> None:
     with pytest.raises(BudgetInfeasible, match="cheapest found uses"):
-        repair((0, 0, 0, 0, 0), np.zeros((5, 4)), Shares(CHOICES, [Limit(SyntheticCost(rows(0), 5.0), 4.0)]))
+        repair((0, 0, 0, 0, 0), Additive(np.zeros((5, 4))), Shares(CHOICES, [Limit(SyntheticCost(rows(0), 5.0), 4.0)]))
 
 
 def test_a_gap_in_the_lattice_keeps_the_limit() -> None:
     cost = SyntheticCost([[1.0, 10.0]] * 3)
-    found = repair((1, 1, 1), np.zeros((3, 2)), Shares((2, 2, 2), [Limit(cost, 20.0)]))
+    found = repair((1, 1, 1), Additive(np.zeros((3, 2))), Shares((2, 2, 2), [Limit(cost, 20.0)]))
     assert cost(found.arch) == 12
     assert not found.within
