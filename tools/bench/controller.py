@@ -55,10 +55,7 @@ class Series:
         yield Check(on + "least share of the limit that is used", min(o.after for o in many), LEAST_SHARE, True)
         yield Check(on + "|cost - T| / T before repair, mean", self.misses[1], MISS_FLOOR)
         yield Check(on + "swaps to repair, most", float(max(o.swaps for o in many)), SWAPS_FLOOR)
-        if not self.table.startswith("six"):
-            yield Check(
-                on + "utility / optimum, least", min(min(o.utility, o.share) for o in many), UTILITY_FLOOR, True
-            )
+        yield Check(on + "utility / optimum, least", min(min(o.utility, o.share) for o in many), UTILITY_FLOOR, True)
         yield Check(on + "the same, best of 12 candidates", min(o.reranked for o in many), UTILITY_FLOOR, True)
 
 
