@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nascc.nas.bilevel.schedule import Epochs
 from nascc.nas.errors import SearchError
 from nascc.nas.macro import Macro, load_macro
 from nascc.nas.methods.method import SearchMethod
-from nascc.nas.methods.schedule import Epochs
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.tasks import TaskConfig, open_task
 
