@@ -23,12 +23,12 @@ COLLAPSE_COSTS: Mapping[str, Callable[[Target, str | None], Cost]] = {
 
 
 LEAST_GAIN = 0.1
-"""Where onnxruntime is estimated a piece must save a tenth: how blocked layouts pass from one operator to the next is
-not in the model, and costs what small savings bring."""
+"""Where onnxruntime is estimated a piece with a corrected border must save a tenth: the correction breaks the blocked
+layout, which is not in the model, and costs what small savings bring. A bare operator breaks none."""
 
 
 def least_gain(chosen: str | Cost, target: Target) -> float:
-    """The share of its cost that a piece must save to be replaced."""
+    """The share of its cost that a piece must save to be replaced where its border needs a correction."""
     estimated = chosen == "target" and target.latency is not None
     return LEAST_GAIN if estimated and target.software.runtime == "onnxruntime" else 0.0
 

@@ -19,7 +19,7 @@ class CollapseLinear(GraphPass[RegionPlans]):
     pixel and channel shuffles, nearest upsampling, flatten, and the residual around them. Where padding stands between
     biased operators the border is corrected (`border_map`, `border_tile`, `ones_channel`, `pad_value`) or they stay
     apart. Each region is cut where the sum of `cost` is least (mode auto; a
-    piece that saves less than the share `least_gain` stays); always: as few operators as
+    piece with a corrected border that saves less than the share `least_gain` stays); always: as few operators as
     legal; never: nothing. Linear layers collapse only where that takes no more parameters (in always: flattened ones
     only). Illegal neighbours are rejects.
     Equal up to float rounding, borders included.

@@ -3,11 +3,12 @@
 import difflib
 
 from nascc.nas.errors import SearchError
+from nascc.nas.methods.dw_nas import DW_NAS
 from nascc.nas.methods.lightnas import LIGHTNAS
 from nascc.nas.methods.method import PRESETS, SearchMethod
 from nascc.nas.methods.running import phases_of, run_method
 
-METHODS: dict[str, SearchMethod] = {method.name: method for method in (LIGHTNAS,)}
+METHODS: dict[str, SearchMethod] = {method.name: method for method in (DW_NAS, LIGHTNAS)}
 
 
 def find_method(name: str) -> SearchMethod:

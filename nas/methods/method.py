@@ -26,8 +26,8 @@ PRESETS = ("toy", "paper")
 class SearchMethod:
     """A method of the field: `name` as on the command line, `title` with its source, and how it is configured and run.
 
-    Its presets are files `NAME_toy.toml` and `NAME_paper.toml`; whatever follows from the task is filled in by
-    `nascc.nas.methods.configure`.
+    Its presets are files `NAME_toy.toml` and `NAME_paper.toml`, with `_` for `-`; whatever follows from the task is
+    filled in by `nascc.nas.methods.configure`.
     """
 
     name: str
@@ -39,7 +39,7 @@ class SearchMethod:
         """The fields of a preset, as data. Raises SearchError."""
         if name not in PRESETS:
             raise SearchError(f"a preset must be one of {', '.join(PRESETS)}, got '{name}'")
-        text = (resources.files(FOLDER) / f"{self.name}_{name}.toml").read_text("utf-8")
+        text = (resources.files(FOLDER) / f"{self.name.replace('-', '_')}_{name}.toml").read_text("utf-8")
         return tomllib.loads(text)
 
 

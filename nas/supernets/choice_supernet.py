@@ -12,6 +12,7 @@ from nascc.nas.core.supernet import SuperNet
 from nascc.nas.spaces import MacroSpace
 from nascc.nas.spaces.macro_space import Place
 from nascc.nas.supernets.choice import Choice, SeparateChoice, like
+from nascc.nas.supernets.linear_choice import LinearChoice, can_share
 from nascc.nas.supernets.sliced_choice import SlicedChoice, can_slice
 
 Weights = Literal["separate", "sliced"]
@@ -21,8 +22,8 @@ class ChoiceSuperNet(SuperNet):
     """Every architecture of a macro space in one module.
 
     `weights` are `separate` for every operator (as the papers have them) or `sliced` from one superkernel per slot,
-    which learns in minutes where separate ones do not. Without `affine`, batch norms have neither scale nor shift
-    (LightNAS's code).
+    which learns in minutes where separate ones do not; linear operators are slices of it too. Without `affine`, batch
+    norms have neither scale nor shift (LightNAS's code).
     """
 
     def __init__(self, space: MacroSpace, weights: Weights = "separate", affine: bool = True) -> None:
@@ -56,6 +57,8 @@ class ChoiceSuperNet(SuperNet):
 def _part(place: Place, weights: Weights) -> nn.Module:
     if place.slot is None:
         return place.ops[0].make(place.ctx)
+    if weights == "sliced" and can_share(place.ops):
+        return LinearChoice(place.ops, place.ctx)
     if weights == "sliced" and can_slice(place.ops):
         return SlicedChoice(place.ops, place.ctx)
     return SeparateChoice(place.ops, place.ctx)

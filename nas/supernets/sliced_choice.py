@@ -43,7 +43,7 @@ class SlicedChoice(Choice):
         if index not in self.sliced:
             return self.separate.run(x, self.apart.index(index))
         first, second, third = self.norms
-        expand, depthwise, project = self._slices(index)
+        expand, depthwise, project = self.slices(index)
         stride, pad = self.ctx.stride, depthwise.shape[-1] // 2
         y: Tensor = self.activation(first(F.conv2d(x, expand)))
         y = F.conv2d(y, depthwise, stride=stride, padding=pad, groups=len(depthwise))
@@ -55,13 +55,14 @@ class SlicedChoice(Choice):
             return self.separate.extract(self.apart.index(index))
         block = cast(MBConv, like(self, self.ops[index].make(self.ctx)))
         with torch.no_grad():
-            for weight, trained in zip(_weights(block), self._slices(index), strict=True):
+            for weight, trained in zip(_weights(block), self.slices(index), strict=True):
                 weight.copy_(trained)
         for norm, shared in zip(_norms_of(block), self.norms, strict=True):
             norm.load_state_dict(cast(SlicedBatchNorm, shared).first(norm.num_features))
         return block
 
-    def _slices(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def slices(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights of an operator: expand, depthwise, project."""
         hidden, kernel = self._hidden(index), self.sliced[index].kernel
         margin = (self.depthwise.shape[-1] - kernel) // 2
         centre = slice(margin, margin + kernel)

@@ -53,18 +53,18 @@ class ReadAhead:
     """The batches of a loop of `total` steps; where images are slow to read, the next ones are read meanwhile."""
 
     def __init__(self, batches: Batches, total: int) -> None:
-        self._batches, self._total = batches, total
+        self.batches, self._total = batches, total
         self._waiting: dict[int, Future[Batch]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches") if batches.split.images.slow else None
 
     def __call__(self, step: int) -> Batch:
         """What the batches give for `step`; reading ahead changes nothing of it."""
         if self._pool is None:
-            return self._batches(step)
+            return self.batches(step)
         soon = range(step, min(step + AHEAD + 1, self._total))
         self._waiting = {at: self._waiting.get(at) or self._submitted(self._pool, at) for at in soon}
         return self._waiting[step].result()
 
     def _submitted(self, pool: ThreadPoolExecutor, step: int) -> Future[Batch]:
-        split, random = self._batches.split, self._batches.random(step)
-        return pool.submit(split.batch, self._batches.indices(step), random)
+        split, random = self.batches.split, self.batches.random(step)
+        return pool.submit(split.batch, self.batches.indices(step), random)

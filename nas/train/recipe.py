@@ -25,14 +25,33 @@ class Distillation(_Data):
     temperature: Positive = 1.0
 
 
+class Linear(_Data):
+    """How the activations inside linear operators go (DW-NAS, Eq. 12).
+
+    `hybrid`: they start as non-linearities and are the identity after `epochs`, their slope rising with every epoch or
+    `every` step. `plain`: they are the identity from the beginning.
+    """
+
+    training: Literal["hybrid", "plain"] = "plain"
+    epochs: Count = 1
+    every: Literal["epoch", "step"] = "epoch"
+
+    def slope(self, step: int, steps_per_epoch: int) -> float:
+        """The slope while `step`, counted from 0, is taken: 0 is the activation, 1 the identity."""
+        if self.training == "plain":
+            return 1.0
+        done = step if self.every == "step" else step // steps_per_epoch * steps_per_epoch
+        return min(1.0, done / (self.epochs * steps_per_epoch))
+
+
 class Recipe(_Data):
     """Stochastic gradient descent with momentum, and everything around it.
 
     `lr` is the largest learning rate. `cosine` rises linearly from `warmup_lr` over `warmup_epochs`, then falls to 0;
     `one_cycle` rises from lr / 25 over the first 30 % of the steps, then falls to 0, both along half a cosine, and has
     no warm-up of its own. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than
-    `clip` are scaled to it. `ema` is the decay of averaged weights, which replace the last ones. Dropout belongs to
-    the network, augmentation to the task.
+    `clip` are scaled to it. `ema` is the decay of averaged weights, which replace the last ones. `linear` says how
+    linear operators are trained. Dropout belongs to the network, augmentation to the task.
     """
 
     epochs: Count
@@ -50,6 +69,7 @@ class Recipe(_Data):
     clip: Positive | None = None
     ema: BelowOne | None = None
     distillation: Distillation = Distillation()
+    linear: Linear = Linear()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -59,6 +79,11 @@ class Recipe(_Data):
             raise ValueError(f"warm-up must be shorter than {self.epochs} epochs, got {self.warmup_epochs:g}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
+        if self.linear.training == "hybrid" and self.linear.epochs > self.epochs:
+            raise ValueError(
+                f"activations must be linear when training ends: linear.epochs must be at most epochs, {self.epochs}, "
+                f"got {self.linear.epochs}"
+            )
         return self
 
 

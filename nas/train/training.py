@@ -12,11 +12,15 @@ from nascc.nas.train.batches import Batches, ReadAhead
 from nascc.nas.train.ema import build_ema, copy_averages
 from nascc.nas.train.evaluation import Network, device_of, evaluate
 from nascc.nas.train.layout import channels_last
+from nascc.nas.train.linearisation import hybrids, install_hybrids, linearise, remove_hybrids
 from nascc.nas.train.losses import training_loss
 from nascc.nas.train.meter import Meter
 from nascc.nas.train.optimiser import build_optimiser, descend
 from nascc.nas.train.recipe import Recipe
 from nascc.nas.train.schedule import learning_rate
+
+RECALIBRATED = 16
+"""Batches that give batch norms their statistics once the activations between them are gone."""
 
 
 class Training:
@@ -25,7 +29,8 @@ class Training:
     `module` maps images [N, C, H, W] to logits [N, K]; it is trained in place, where its parameters are. What a step
     draws follows from `seed`, `phase` and i, so that on a processor a loaded state ends in the same bits. `teacher`
     gives logits that are learned from too. With `valid`, each epoch ends with an evaluation of the weights that would
-    be kept. `series` holds one number an epoch: `lr` (at its end), `loss`, `accuracy`, `valid_loss`, `valid_accuracy`.
+    be kept. Activations inside linear operators follow `recipe.linear`. `series` holds one number an epoch: `lr` (at
+    its end), `loss`, `accuracy`, `valid_loss`, `valid_accuracy`, and `slope` in hybrid training.
     """
 
     def __init__(
@@ -39,8 +44,10 @@ class Training:
         teacher: Network | None = None,
         valid: Split | None = None,
     ) -> None:
-        self.module = channels_last(module.train())
         self.recipe, self.seed, self.phase, self.valid = recipe, seed, phase, valid
+        if recipe.linear.training == "hybrid":
+            install_hybrids(module)
+        self.module = channels_last(module.train())
         self.teacher = teacher.eval() if isinstance(teacher, nn.Module) else teacher
         batches = Batches(split, recipe.batch_size, seed, phase)
         self.steps_per_epoch = batches.steps_per_epoch
@@ -53,6 +60,7 @@ class Training:
 
     def step(self, step: int) -> dict[str, float] | None:
         """One batch; at the end of an epoch, its row of `series`. Raises Diverged when the loss is no number."""
+        self._linearise(self._slope(step))
         images, labels = self._batch(step)
         seed_everything(self.seed, self.phase, step)
         logits = self.module(images)
@@ -83,6 +91,8 @@ class Training:
         made_for = state["made_for"]
         if wrong := [name for name, value in self._made_for.items() if made_for.get(name) != value]:
             raise RunMismatch(f"a state must be of the same training, found another {' and '.join(wrong)}; start anew")
+        if self._slope(state["done"] - 1) == 1:
+            remove_hybrids(*self._averaged())
         self.module.load_state_dict(state["module"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self._ema is not None:
@@ -92,7 +102,11 @@ class Training:
         self.series = {name: list(values) for name, values in state["series"].items()}
 
     def finish(self) -> nn.Module:
-        """The module with the weights to keep, the averaged ones if there are any, in eval mode; no step after this."""
+        """The module with the weights to keep, the averaged ones if there are any, in eval mode; no step after this.
+
+        No hybrid activation is left.
+        """
+        self._linearise(1.0)
         if self._ema is not None:
             copy_averages(self._ema, self.module)
         return self.module.eval()
@@ -101,12 +115,32 @@ class Training:
         images, labels = (tensor.to(self._device, non_blocking=True) for tensor in self._batches(step))
         return images.to(memory_format=torch.channels_last), labels
 
+    @property
+    def slope(self) -> float | None:
+        """The slope of the hybrid activations; None without any."""
+        found = hybrids(self.module)
+        return float(found[0].slope) if found else None
+
+    def _slope(self, step: int) -> float:
+        return self.recipe.linear.slope(step, self.steps_per_epoch)
+
+    def _linearise(self, slope: float) -> None:
+        count = min(RECALIBRATED, self.steps_per_epoch)
+        images = (self._batches.batches(step)[0].to(self._device) for step in range(count))
+        linearise(slope, images, *self._averaged())
+
+    def _averaged(self) -> tuple[nn.Module, ...]:
+        """The module and the one with averaged weights, if there is one."""
+        return (self.module,) if self._ema is None else (self.module, self._ema.module)
+
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor | None:
         return None if self.teacher is None or not self.recipe.distillation.weight else self.teacher(images)
 
     def _epoch_row(self, rate: float) -> dict[str, float]:
         row = {"lr": rate, **self._meter.means()}
+        if self.recipe.linear.training == "hybrid":
+            row["slope"] = 1.0 if (slope := self.slope) is None else slope
         if self.valid is not None:
             network = self.module if self._ema is None else self._ema.module
             found = evaluate(network, self.valid, device=self._device)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from nascc.passes.linear.compose import Repair
 from nascc.passes.linear.cost import Cost
 from nascc.passes.linear.cuts import Score, cheapest_cuts, cheapest_groups
+from nascc.passes.linear.deploy import EXACT
 from nascc.passes.linear.describe import describe_join
 from nascc.passes.linear.description import LinearOp, operator_count
 from nascc.passes.linear.flatten import flatten_image
@@ -39,8 +40,8 @@ def plan(region: Region, cost: Cost, mode: Mode = Mode.AUTO, least_gain: float =
     """The plan of least total cost; the costs of segments add up.
 
     Each chain is cut wherever that is cheapest, the branches of each sum and concat are merged in the groups that are
-    cheapest, collapsed before they merge, and every piece takes its cheapest legal form. In mode auto a piece is
-    replaced where that saves more than the share `least_gain` of its cost.
+    cheapest, collapsed before they merge, and every piece takes its cheapest legal form. In mode auto a piece that
+    needs a correction at its border is replaced where that saves more than the share `least_gain` of its cost.
     """
     region = replace(region, expression=flatten(region.expression))
     place = Place(region.site, input_channels(region.expression), region.tail)
@@ -190,7 +191,9 @@ class _Planner:
 
     def _gains(self, found: Found, kept: Found) -> bool:
         """Is a form better than what stands, by more than rounding? Else it would be rewritten for ever."""
-        if self.mode is Mode.AUTO and found.cost > kept.cost * (1 - self.least_gain):
+        assert isinstance(found.node, Segment)
+        wanted = self.least_gain if found.node.fix != EXACT else 0.0
+        if self.mode is Mode.AUTO and found.cost > kept.cost * (1 - wanted):
             return False
         for new, old in zip(self._key(found), self._key(kept), strict=True):
             if not isclose(new, old, rel_tol=1e-9):

@@ -12,6 +12,7 @@ from nascc.passes.linear.convert import per_channel
 from nascc.passes.linear.flatten import lift
 from nascc.passes.linear.operator import Operator, Refusal
 from nascc.passes.linear.region import IDENTITY, Chain, Concat, Expr, Leaf, Region, Site, Sum, flatten, leaves
+from nascc.passes.regions.blends import blend
 from nascc.passes.regions.read import Read, is_channels_last, rank_of, read, sizes_of
 
 aten = torch.ops.aten
@@ -65,6 +66,8 @@ class Finder:
         """Every maximal region that holds at least two operators."""
         taken: set[Node] = set()
         for node in reversed(self.gm.graph.nodes):
+            if (blended := blend(node)) is not None:
+                self.refusals[node] = blended.reason
             if node not in taken and self.step(node) is not None:
                 source, parts, inside = self._climb_to_top(node)
                 taken |= inside
