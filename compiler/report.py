@@ -133,7 +133,11 @@ class Latency(_Part):
 
 
 class Block(_Part):
-    """One operator of a network, in order; `height` and `width` are those of what comes in."""
+    """One operator of a network, in order; `height` and `width` are those of what comes in.
+
+    Where linear operators were to choose: `linear`, whether it was `collapsed` to one convolution and the `reason`,
+    what it costs alone `before` and `after`, in `unit`, and the relative `error` of what is deployed against float64.
+    """
 
     name: str
     operator: str
@@ -143,6 +147,13 @@ class Block(_Part):
     width: int
     stride: int = 1
     searched: bool = True
+    linear: bool | None = None
+    collapsed: bool | None = None
+    reason: str | None = None
+    before: float | None = None
+    after: float | None = None
+    unit: str | None = None
+    error: float | None = None
 
 
 class Best(_Part):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nascc.nas.errors import CorruptCheckpoint, SearchError, UnsafeCheckpoint
 from nascc.nas.run.files import NO_ROOM, write_whole
 from nascc.nas.zoo import ARCHITECTURES, Architecture
+from nascc.nas.zoo.searched import Hybrid
 from nascc.runtime.archive_safetensors import CHECKPOINT_KEY, read_header
 from nascc.runtime.sniff import FileKind, sniff
 
@@ -72,6 +73,12 @@ def load_checkpoint(path: Path | str) -> tuple[nn.Module, CheckpointMeta]:
     _check_state(f"'{path}'", module.state_dict(), state)
     module.load_state_dict(state)
     return module.eval(), meta
+
+
+def notes(meta: CheckpointMeta) -> tuple[str, ...]:
+    """What to tell of the network in a checkpoint: activations that are not linear yet."""
+    found = meta.config.get("hybrid")
+    return () if found is None else (str(Hybrid.model_validate(found)),)
 
 
 def _read_meta(path: Path) -> CheckpointMeta:

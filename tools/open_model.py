@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from nascc.nas.checkpoint import load_checkpoint
+from nascc.nas.checkpoint import load_checkpoint, notes
 from nascc.nas.zoo import ARCHITECTURES
 from nascc.runtime.errors import CorruptFile
 from nascc.runtime.sniff import FileFacts, FileKind, inspect_file
@@ -100,7 +100,7 @@ def _open_whole(path: Path, kind: FileKind, allow_pickle: bool) -> Opened:
         program, warnings = open_pt2(path, allow_pickle=allow_pickle)
         return Opened(program, path.stem, kind.value, default_shapes=program_shapes(program), warnings=warnings)
     module, meta = load_checkpoint(path)
-    return Opened(module, meta.architecture, kind.value, default_shapes=meta.inputs)
+    return Opened(module, meta.architecture, kind.value, default_shapes=meta.inputs, warnings=notes(meta))
 
 
 def _open_weights(

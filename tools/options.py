@@ -1,10 +1,20 @@
 """Command-line options that several commands share."""
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Collapse(str, Enum):
+    """When regions of linear operators become fewer operators."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON document, on failure too.")]
 ReportPath = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Also write the JSON report here.")]

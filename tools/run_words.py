@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from nascc.tools.render import line, worst
 
 if TYPE_CHECKING:
-    from nascc.compiler.report import Report, Search
+    from nascc.compiler.report import Block, Report, Search
 
 
 def lines(run: Path, report: "Report", plots: Sequence[Path]) -> Iterator[str]:
@@ -72,8 +72,18 @@ def findings(search: "Search") -> Iterator[str]:
     for best in search.results or filter(None, (search.best,)):
         yield line("found", f"{best.goal + ': ' if best.goal else ''}{best.arch}")
         yield line("", ", ".join(_numbers(best.score | best.cost)))
+        yield from linear_blocks(best.blocks)
     for baseline in search.baseline:
         yield line("baseline", baseline_words(baseline))
+
+
+def linear_blocks(blocks: "Sequence[Block]") -> Iterator[str]:
+    """'block3 k5e3l: collapsed, one convolution takes 0.03 ms, three 0.2 ms; error 2e-07'."""
+    for block in blocks:
+        if block.linear:
+            what = "collapsed" if block.collapsed else "kept"
+            error = "" if block.error is None else f"; error {block.error:.1g}"
+            yield line("", f"{block.name} {block.operator}: {what}, {block.reason}{error}")
 
 
 def baseline_words(baseline: Mapping[str, JsonValue]) -> str:

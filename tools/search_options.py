@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nascc.tools.errors import CommandError
-from nascc.tools.options import PowerMode, Target
+from nascc.tools.options import Collapse, PowerMode, Target
 from nascc.tools.overrides import parse_overrides
 
 
@@ -50,6 +50,13 @@ Baseline = Annotated[
         help="Networks of equal cost trained beside: 'random:5,width,resolution', or 'none'.  [of the preset]",
     ),
 ]
+TransformFirst = Annotated[
+    bool,
+    typer.Option(
+        "--transform-first",
+        help="Train the found network collapsed too, for comparison: with biases, and with batch norms.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any hyper-parameter: 'retrain.epochs=10'. Repeatable."),
@@ -58,7 +65,7 @@ Settings = Annotated[
 
 @dataclass(frozen=True)
 class Deploying:
-    """Where the network will run."""
+    """Where the network will run, and as what."""
 
     target: Target = "cpu"
     power_mode: PowerMode = None
@@ -71,10 +78,15 @@ class Deploying:
             "[batch of the preset, size that is trained on]",
         ),
     ] = None
+    collapse: Annotated[
+        Collapse | None,
+        typer.Option(help="When linear operators become fewer ones, in costs and in what is deployed.  [auto]"),
+    ] = None
 
     def asked(self) -> dict[str, Any]:
         """The fields of the configuration that were given. Raises CommandError."""
-        values: dict[str, Any] = {} if self.power_mode is None else {"power_mode": self.power_mode}
+        collapse = None if self.collapse is None else self.collapse.value
+        values = _given({"power_mode": self.power_mode, "collapse": collapse})
         if self.shapes is None:
             return values
         words = self.shapes.rpartition(":")[2].replace(",", "x").split("x")
@@ -186,12 +198,14 @@ class Choosing:
         ),
     ] = None
     baseline: Baseline = None
+    transform_first: TransformFirst = False
     set_: Settings = None
 
     def asked(self) -> dict[str, Any]:
         """The fields of the configuration that were given. Raises CommandError."""
         values: dict[str, Any] = {"macro": self.macro, "baselines": self.baseline}
         values["operators"] = None if self.operators is None else [w.strip() for w in self.operators.split(",")]
+        values["transform_first"] = self.transform_first or None
         values["se_last"] = None if self.se is None else _last(self.se)
         architecture = {
             "controller": None if self.controller is None else self.controller.value,

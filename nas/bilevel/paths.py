@@ -23,7 +23,7 @@ def sandwich_paths(learner: Learner, generator: torch.Generator) -> Sequence[Sel
 
 
 def every_path(learner: Learner, generator: torch.Generator) -> Sequence[Sel]:
-    """All operators of every slot, in the order of one ranking, a path each (strict top-k); smaller slots begin again."""
+    """Every operator of a slot, a path each, in the order of one ranking (strict top-k); smaller slots begin again."""
     order = ranking(learner.alpha.detach(), learner.legal, generator, learner.settings.noise_on).tolist()
     count = max(learner.choices)
     return [tuple(row[k % n] for row, n in zip(order, learner.choices, strict=True)) for k in range(count)]

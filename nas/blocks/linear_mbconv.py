@@ -46,8 +46,9 @@ class LinearMBConv(nn.Module):
             return F.pad(x, sides)
         if self.padding == "first":
             return self.inner[0](self.expand(F.pad(x, sides)))  # type: ignore[no-any-return]
+        y = self.inner[0](self.expand(x))
         around = self.inner[0](constant_response(self.expand[1]))
-        return F.pad(self.inner[0](self.expand(x)) - around, sides) + around
+        return F.pad(y - around, sides) + around
 
 
 def constant_response(norm: nn.BatchNorm2d, channels: int | None = None) -> Tensor:

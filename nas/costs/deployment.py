@@ -21,12 +21,16 @@ _ARCHITECTURE = "nascc.architecture"
 
 @dataclass(frozen=True)
 class Deployment:
-    """A target in a power mode, and how many images run at once; None stands for the target's own mode and opset."""
+    """A target in a power mode, and how many images run at once; None stands for the target's own mode and opset.
+
+    `collapse` is when the compiler makes fewer operators of linear ones: `auto`, `always` or `never`.
+    """
 
     target: Target
     batch: int = 1
     power_mode: str | None = None
     opset: int | None = None
+    collapse: str = "auto"
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -38,7 +42,7 @@ class Deployment:
 
     def compiled(self, module: nn.Module | ExportedProgram, image: Sequence[int]) -> fx.GraphModule:
         """The compiled graph of a module that reads images (C, H, W)."""
-        return compiled_graph(module, [self.shape(image)], self.target, self.power_mode)
+        return compiled_graph(module, [self.shape(image)], self.target, self.power_mode, collapse=self.collapse)
 
     def kernels(self, graph: fx.GraphModule) -> tuple[Kernel, ...]:
         """The kernels a compiled graph runs as on the target, equal ones counted."""
@@ -51,6 +55,7 @@ class Deployment:
         profile = hashlib.sha256(self.target.model_dump_json().encode()).hexdigest()[:16]
         mode = setting.power_mode or "no power modes"
         runs = f"{mode}, {setting.precision}, opset {self.opset or self.target.opset}, batch {self.batch}"
+        runs += "" if self.collapse == "auto" else f", collapse {self.collapse}"
         return f"{self.target.name} {profile}, {runs}, nascc {version('nascc')}"
 
 
@@ -60,13 +65,16 @@ def compiled_graph(
     target: Target,
     power_mode: str | None = None,
     arch: Arch | None = None,
+    collapse: str = "auto",
 ) -> fx.GraphModule:
     """The graph that the compiler's passes for a target leave of a module, as `Cost.of_graph` takes it.
 
     `shapes` are those of `nascc fuse --shapes`; `arch` is noted in the graph, see `note_architecture`. Nothing is
     verified and nothing lowered. Raises CompileError.
     """
-    graph = compile(module, shapes=shapes, target=target, power_mode=power_mode, verify=False, lower=False).graph
+    graph = compile(
+        module, shapes=shapes, target=target, power_mode=power_mode, collapse=collapse, verify=False, lower=False
+    ).graph
     if arch is not None:
         note_architecture(graph, arch)
     return graph

@@ -70,7 +70,13 @@ class Describer:
         place = self.deployment
         shapes = [place.shape(pieces[0][1].shape)]
         found = compile(
-            module, shapes=shapes, target=place.target, power_mode=place.power_mode, verify=False, lower=False
+            module,
+            shapes=shapes,
+            target=place.target,
+            power_mode=place.power_mode,
+            collapse=place.collapse,
+            verify=False,
+            lower=False,
         )
         kernels, params = place.kernels(found.graph), g.parameter_count(found.graph)
         if len(pieces) > 1:

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from nascc.compiler import compile
 from nascc.compiler.compile import Compiled
+from nascc.nas.blocks.operators import LinearOp, operator
 from nascc.nas.checkpoint import load_checkpoint
 from nascc.nas.core import Arch, Limit
+from nascc.nas.core.randomness import generator
 from nascc.nas.costs import note_architecture
 from nascc.nas.emit import usage_of, write_bundle
+from nascc.nas.emit.blocks import tell_blocks
 from nascc.nas.errors import LimitBroken, SearchError
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import Goal, costs_of, described_space, goals_of, limits_of
@@ -77,7 +80,7 @@ class _Emission:
                 "arch": found["arch"],
                 "cost": cost,
                 "score": {"accuracy": found["test"]["accuracy"]},
-                "blocks": self._blocks(arch),
+                "blocks": self._blocks(arch, module, compiled.graph),
             },
             "predicted": {metric: c(arch) for metric, c in self.costs.items()},
             "limits": {limit.cost.metric: limit.at_most for limit in limits},
@@ -95,10 +98,18 @@ class _Emission:
         kept = {key: network[key] for key in ("name", "kind", "arch", "resolution")}
         return kept | {"cost": self._costs_of(graph), "accuracy": network["test"]["accuracy"]}
 
-    def _blocks(self, arch: Arch) -> list[dict[str, Any]]:
-        """The network in order, as the architecture chart shows it."""
+    def _blocks(self, arch: Arch, module: nn.Module, graph: fx.GraphModule) -> list[dict[str, Any]]:
+        """The network in order, as the architecture chart shows it; what became of blocks if some might collapse."""
+        told: dict[str, Any] = {}
+        if any(isinstance(operator(name).make, LinearOp) for name in self.config.operators):
+            assert isinstance(module, nn.Sequential)
+            random = generator(self.config.seed, EMIT)
+            images = self._images()
+            seen = images if tuple(images.shape) == self._shape() else torch.randn(self._shape(), generator=random)
+            told = tell_blocks(module, graph, self.problem.deployment, seen)
         return [
-            {
+            told.get(part.name, {})
+            | {
                 "name": part.name,
                 "operator": part.op.name,
                 "c_in": part.ctx.c_in,
@@ -127,19 +138,24 @@ class _Emission:
 
     def _compiled(self, module: nn.Module) -> Compiled:
         """For the target, verified on real images too."""
-        test = self.problem.task.split("test")
-        images, _ = test.batch(torch.arange(self.config.batch) % len(test))
+        images = self._images()
         data = {INPUT: images.numpy()} if tuple(images.shape) == self._shape() else None
         return compile(
             module,
             target=self.problem.target,
             power_mode=self.config.power_mode,
+            collapse=self.config.collapse,
             shapes=[f"{INPUT}:{'x'.join(map(str, self._shape()))}"],
             input_names=[INPUT],
             output_names=[OUTPUT],
             data=data,
             seed=self.config.seed,
         )
+
+    def _images(self) -> Tensor:
+        """A batch of test images, at the size that is trained on."""
+        test = self.problem.task.split("test")
+        return test.batch(torch.arange(self.config.batch) % len(test))[0]
 
     def _shape(self) -> tuple[int, int, int, int]:
         return self.config.batch, *self.config.image

@@ -1,6 +1,6 @@
 """Networks that a run trains: the found ones, and those they are compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,16 +8,18 @@ from torch.nn import functional as F
 
 from nascc.nas.core import Arch
 from nascc.nas.macro import Macro
+from nascc.nas.phases.transform_first import collapsed_macro, start_collapsed
 from nascc.nas.spaces import MacroSpace
 
-FOUND = "found"
+FOUND, TRANSFORM_FIRST = "found", "transform-first"
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network: `goal` is the budget it belongs to, `kind` is found, random, width or resolution.
+    """One network: `goal` is the budget it belongs to, `kind` is found, random, width, resolution or transform-first.
 
-    `resolution` multiplies the sides of its images.
+    `resolution` multiplies the sides of its images. Where an `origin` is given, the architecture has dense convolutions
+    where that one has linear blocks, and begins as what an untrained network of it collapses to.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Network:
     classes: int
     se_last: int = 0
     resolution: float = 1.0
+    origin: Arch | None = None
 
     def image(self, image: tuple[int, int, int]) -> tuple[int, int, int]:
         """What it reads where the others read `image` (C, H, W)."""
@@ -41,7 +44,16 @@ class Network:
 
     def build(self, image: tuple[int, int, int]) -> nn.Sequential:
         """The network with fresh weights, drawn from torch's global generator."""
-        return self.space(image).build(self.arch)
+        space = self.space(image)
+        if self.origin is None:
+            return space.build(self.arch)
+        linear = space.build(self.origin)
+        return start_collapsed(space.build(self.arch), linear)
+
+    def transformed(self, name: str, norm: bool) -> "Network":
+        """The same network collapsed before it is trained, with biases or with batch norms instead."""
+        macro, arch = collapsed_macro(self.macro, self.arch, norm)
+        return replace(self, name=name, kind=TRANSFORM_FIRST, arch=arch, macro=macro, origin=self.arch)
 
     @property
     def config(self) -> dict[str, Any]:

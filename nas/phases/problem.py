@@ -39,7 +39,7 @@ class Problem:
 
     @cached_property
     def deployment(self) -> Deployment:
-        return Deployment(self.target, self.config.batch, self.config.power_mode)
+        return Deployment(self.target, self.config.batch, self.config.power_mode, collapse=self.config.collapse)
 
     def described(self, store: Path, told: Told | None = None) -> DescribedSpace:
         """The space with every operator compiled and described; `store` keeps descriptions between calls."""

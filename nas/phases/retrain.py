@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from nascc.nas.phases.rivals import rivals
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.state import Saved, read_state, write_state
 from nascc.nas.train import Network as Teacher
-from nascc.nas.train import Training, evaluate
+from nascc.nas.train import Recipe, Training, evaluate
 
 RETRAIN = "retrain"
 TEACHER = "teacher.pt2"
@@ -63,7 +63,8 @@ class Retrain:
         problem = Problem(config)
         network = problem.space.build(problem.space.random(rng(config.seed, "rehearsal")))
         training = Training(network, problem.task.split("train"), config.retrain, seed=config.seed)
-        networks = len(goals_of(config)) * (1 + sum(wanted.count for wanted in parse_baselines(config.baselines)))
+        beside = sum(wanted.count for wanted in parse_baselines(config.baselines)) + 2 * config.transform_first
+        networks = len(goals_of(config)) * (1 + beside)
         rounds = math.ceil(networks / (os.cpu_count() or 1))
         return {self.name: Timed(training.step, training.total * rounds)}
 
@@ -84,7 +85,7 @@ class Retrain:
 def train_network(
     config: RunConfig, network: Network, folder: Path, teacher: Path | None, tell: Tell
 ) -> dict[str, Any]:
-    """Train one network, from the state last saved on; its weights end in a checkpoint of its name.
+    """Train one network, from the state last saved on; its weights are in a checkpoint of its name, always readable.
 
     Returns plain data: what it is, its series, and how good it is on the test images. Raises Stopped after saving.
     """
@@ -100,15 +101,15 @@ def train_network(
         phase=network.name,
         teacher=None if teacher is None else _teacher(teacher),
     )
-    _go_through(training, network.name, file, tell)
+    inputs = [f"x:{_written(network, task.input_shape)}"]
+
+    def checkpoint() -> None:
+        described = network.config | _hybrid(training, config.retrain)
+        save_checkpoint(folder / f"{network.name}.safetensors", "searched", described, module, inputs)
+
+    _go_through(training, network.name, file, checkpoint, tell)
     result = evaluate(training.finish(), task.split("test"))
-    save_checkpoint(
-        folder / f"{network.name}.safetensors",
-        "searched",
-        network.config,
-        module,
-        [f"x:{_written(network, task.input_shape)}"],
-    )
+    checkpoint()
     return {
         "name": network.name,
         "goal": network.goal,
@@ -121,7 +122,16 @@ def train_network(
     }
 
 
-def _go_through(training: Training, name: str, file: Path, tell: Tell) -> None:
+def _hybrid(training: Training, recipe: Recipe) -> dict[str, Any]:
+    """What a checkpoint tells of hybrid activations; nothing once they are linear."""
+    if (slope := training.slope) is None:
+        return {}
+    epoch = training.done // training.steps_per_epoch
+    told = {"slope": slope, "epoch": epoch, "linear_at": recipe.linear.epochs, "epochs": recipe.epochs}
+    return {"hybrid": told}
+
+
+def _go_through(training: Training, name: str, file: Path, checkpoint: Callable[[], None], tell: Tell) -> None:
     """All steps that are left."""
     if (saved := read_state(file)) is not None:
         training.load(saved.state)
@@ -132,6 +142,7 @@ def _go_through(training: Training, name: str, file: Path, tell: Tell) -> None:
         stop = training.done % TOLD_EVERY == 0 and tell(name, training.done, training.total, shown)
         if due or stop:
             write_state(file, Saved(training.state(), training.done, 0))
+            checkpoint()
         if stop and training.done < training.total:
             raise Stopped(
                 f"stopped in the training of '{name}'; everything is saved, "

@@ -9,7 +9,7 @@ from nascc.nas.costs.described import DescribedSpace
 from nascc.nas.macro import Macro
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import Goal
-from nascc.nas.phases.networks import Network
+from nascc.nas.phases.networks import TRANSFORM_FIRST, Network
 from nascc.nas.spaces import MacroSpace
 
 UNIFORM = "k3e6"
@@ -19,7 +19,10 @@ UNIFORM = "k3e6"
 def rivals(
     config: RunConfig, goal: Goal, found: Network, cost: Cost, limits: tuple[Limit, ...], described: DescribedSpace
 ) -> Iterator[Network]:
-    """The baselines of the configuration for one goal; those that the cost knows nothing of are left out."""
+    """The baselines of the configuration for one goal, and the found network collapsed before it is trained, if wanted.
+
+    Baselines that the cost knows nothing of are left out.
+    """
     at_most = cost(found.arch)
     for wanted in parse_baselines(config.baselines):
         if wanted.kind == "random":
@@ -29,6 +32,16 @@ def rivals(
                 yield _rival(found, goal.phase(f"random{number}"), "random", arch, found.macro)
         elif (scaled := _scaled(wanted.kind, found, cost, at_most, described)) is not None:
             yield scaled
+    if config.transform_first:
+        yield from _transformed(found)
+
+
+def _transformed(found: Network) -> Iterator[Network]:
+    """The found network collapsed before it is trained, without and with batch norms; nothing where none is linear."""
+    for norm, suffix in ((False, ""), (True, "-norm")):
+        own = found.transformed(f"{found.goal}-{TRANSFORM_FIRST}{suffix}".strip("-"), norm)
+        if own.arch != found.arch:
+            yield own
 
 
 def _rival(found: Network, name: str, kind: str, arch: Arch, macro: Macro, resolution: float = 1.0) -> Network:

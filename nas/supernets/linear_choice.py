@@ -40,8 +40,9 @@ class LinearChoice(Choice):
         if op.padding == "first":
             y = first(F.conv2d(F.pad(x, border), expand))
         else:
+            y = first(F.conv2d(x, expand))
             around = constant_response(first, len(expand))
-            y = F.pad(first(F.conv2d(x, expand)) - around, border) + around
+            y = F.pad(y - around, border) + around
         y = second(F.conv2d(y, depthwise, stride=self.ctx.stride, groups=len(depthwise)))
         y = third(F.conv2d(y, project))
         y = x + y if self.ctx.keeps_shape else y

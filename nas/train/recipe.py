@@ -33,7 +33,7 @@ class Linear(_Data):
     """
 
     training: Literal["hybrid", "plain"] = "plain"
-    epochs: Count = 1
+    epochs: Positive = 1.0
     every: Literal["epoch", "step"] = "epoch"
 
     def slope(self, step: int, steps_per_epoch: int) -> float:
@@ -82,7 +82,7 @@ class Recipe(_Data):
         if self.linear.training == "hybrid" and self.linear.epochs > self.epochs:
             raise ValueError(
                 f"activations must be linear when training ends: linear.epochs must be at most epochs, {self.epochs}, "
-                f"got {self.linear.epochs}"
+                f"got {self.linear.epochs:g}"
             )
         return self
 

@@ -12,19 +12,11 @@ from nascc.tools.execution import Answer, execute
 from nascc.tools.files import read_arrays, require_writable
 from nascc.tools.grouped import grouped
 from nascc.tools.groups import Inputs, Opening, Showing
-from nascc.tools.options import Data, PowerMode, Seed, Target
+from nascc.tools.options import Collapse, Data, PowerMode, Seed, Target
 from nascc.tools.progress import Say
 from nascc.tools.source import Source, words
 
 SUFFIXES = (".onnx", ".pt2")
-
-
-class Collapse(str, Enum):
-    """When regions of linear operators become fewer operators."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
 
 
 class CollapseCost(str, Enum):

@@ -13,13 +13,18 @@ from nascc.tools.progress import Say
 from nascc.tools.progress_bar import ProgressBar
 from nascc.tools.search_options import Budgets, Choosing, Deploying, Learning, Preset, Running, merge
 
-DEFAULT_METHOD = "lightnas"
+DEFAULT_METHOD = "dw-nas"
 
 
 @grouped
 def search(
     context: typer.Context,
-    method: Annotated[str, typer.Option(help="lightnas: one search that lands on the budget.")] = DEFAULT_METHOD,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="dw-nas: blocks that train as three convolutions and deploy as one; lightnas: none of those."
+        ),
+    ] = DEFAULT_METHOD,
     preset: Annotated[
         Preset | None,
         typer.Option(

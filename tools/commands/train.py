@@ -13,7 +13,7 @@ from nascc.tools.groups import Showing
 from nascc.tools.options import Reporting
 from nascc.tools.overrides import parse_overrides
 from nascc.tools.progress import Say
-from nascc.tools.search_options import Baseline, Running, Settings, Teacher, teacher_path
+from nascc.tools.search_options import Baseline, Running, Settings, Teacher, TransformFirst, teacher_path
 
 ONLY = "retrain"
 
@@ -25,6 +25,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the training.  [as in RUN]")] = None,
     teacher: Teacher = None,
     baseline: Baseline = None,
+    transform_first: TransformFirst = False,
     set_: Settings = None,
     *,
     running: Running,
@@ -39,6 +40,7 @@ def train(
 
     def work(say: Say) -> Answer:
         asked = asked_for(epochs, teacher, baseline, set_ or [])
+        asked |= {"transform_first": True} if transform_first else {}
         if given(context, "seed"):
             asked["seed"] = running.seed
         if running.resume is not None:
