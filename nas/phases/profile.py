@@ -6,6 +6,7 @@ from typing import Any
 from nascc.nas.core.randomness import rng
 from nascc.nas.costs import Resolved, resolve, wider_shape
 from nascc.nas.costs.described import DescribedSpace
+from nascc.nas.costs.metrics import metric_of
 from nascc.nas.costs.random_weights import randomise
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import PROFILE, costs_of, goals_of
@@ -28,6 +29,8 @@ class Profile:
         Raises BudgetInfeasible, RangeTooNarrow, BadBudget, BadMeasurements, NotCalibrated.
         """
         problem = Problem(run.config_as(RunConfig))
+        if "latency" in problem.config.budgets and "latency" not in problem.config.tables:
+            metric_of("latency", problem.deployment)  # says what is missing before anything is compiled
         folder = run.phase_folder(self.name)
         described = problem.described(folder, lambda done, total, what: run.progress.update(self.name, done, total))
         result = profile(problem.config, described)
