@@ -3,17 +3,19 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from nascc.nas.bilevel.strategy import Strategy
 from nascc.nas.bilevel.supernet import TrainedSuperNet
-from nascc.nas.core import Arch, Limit
+from nascc.nas.core import Arch, Limit, SuperNet
 from nascc.nas.core.randomness import generator
 from nascc.nas.phases.goals import limits_of
 from nascc.nas.phases.reranking import rerank
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Learner
-from nascc.nas.train.batches import Batches
+from nascc.nas.search.sampling import Draw
+from nascc.nas.train.batches import Batch, Batches
 
 PRETRAIN = "pretrain"
 LOGGED = 10
@@ -88,15 +90,10 @@ class Loop:
 
     def _train_logits(self, step: int, index: int) -> float:
         draw = self.learner.sample(self._random(step))
-        images, labels = self.batches(index)
-        images = images.to(memory_format=torch.channels_last)
-        net, straight = self.supernet.net.train(), self.supernet.config.architecture.estimator == "st"
-        with torch.set_grad_enabled(straight):
-            coefficients = draw.coefficients.detach().to(images.dtype).requires_grad_(straight)
-            loss = F.cross_entropy(net(images, coefficients if straight else draw.arch), labels)
-        gradient = torch.autograd.grad(loss, coefficients)[0] if straight else None
-        self.learner.update(draw, float(loss), gradient)
-        return float(loss)
+        straight = self.supernet.config.architecture.estimator == "st"
+        loss, gradient = task_loss(self.supernet.net, draw, self.batches(index), straight)
+        self.learner.update(draw, loss, gradient)
+        return loss
 
     def _random(self, step: int) -> torch.Generator:
         return generator(self.seed, self.name, "draw", step)
@@ -107,6 +104,17 @@ class Loop:
     def _load(self, state: dict[str, Any]) -> None:
         self.supernet.trainer.load_state_dict(state["trainer"])
         self.learner.load_state_dict(state["learner"])
+
+
+def task_loss(net: SuperNet, draw: Draw, batch: Batch, straight: bool) -> tuple[float, Tensor | None]:
+    """The loss of a draw on a batch, and where it is to be learned from `straight` through, d loss / d coefficients."""
+    images, labels = batch
+    images = images.to(memory_format=torch.channels_last)
+    with torch.set_grad_enabled(straight):
+        coefficients = draw.coefficients.detach().to(images.dtype).requires_grad_(straight)
+        loss = F.cross_entropy(net.train()(images, coefficients if straight else draw.arch), labels)
+    gradient = torch.autograd.grad(loss, coefficients)[0] if straight else None
+    return float(loss.detach()), gradient
 
 
 def _state(run: RunDirectory) -> dict[str, Any]:

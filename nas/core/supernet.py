@@ -22,6 +22,14 @@ class SuperNet(nn.Module, ABC):
         image takes its own way. Raises IllegalArchitecture.
         """
 
+    def prefix(self, x: Tensor) -> Tensor:
+        """What comes before anything that a selection decides; `self(x, sel)` is `after_prefix(prefix(x), sel)`."""
+        return x
+
+    def after_prefix(self, x: Tensor, sel: Sel = None) -> Tensor:
+        """The rest of the network."""
+        return self(x, sel)  # type: ignore[no-any-return]
+
     def decide(self) -> Arch:
         """The architecture that the supernet's own weights stand for. Raises SearchError where they decide nothing."""
         raise SearchError(f"{type(self).__name__} must be told which operators run: its weights decide nothing")

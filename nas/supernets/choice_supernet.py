@@ -1,6 +1,7 @@
 """The supernet of a macro space: fixed parts, and one choice per slot."""
 
 from collections import OrderedDict
+from itertools import takewhile
 from typing import Literal
 
 import torch
@@ -34,14 +35,28 @@ class ChoiceSuperNet(SuperNet):
             _freeze_affine(self)
 
     def forward(self, x: Tensor, sel: Sel = None) -> Tensor:
+        return self.after_prefix(self.prefix(x), sel)
+
+    def prefix(self, x: Tensor) -> Tensor:
+        """What no selection decides: images [N, C, H, W] -> what the first searched block reads."""
+        for place in self._fixed():
+            x = self.parts[place.name](x)
+        return x
+
+    def after_prefix(self, x: Tensor, sel: Sel = None) -> Tensor:
+        """The rest: what `prefix` gave -> logits [N, classes]. Raises IllegalArchitecture."""
         sel = self.coeffs() if sel is None else sel
         if sel is None:
             sel = self.decide()
         check_selection(sel, self.space, len(x))
-        for place in self.space.places:
+        for place in self.space.places[len(self._fixed()) :]:
             part = self.parts[place.name]
             x = _run(part, x, sel, place.slot) if isinstance(part, Choice) and place.slot is not None else part(x)
         return x
+
+    def _fixed(self) -> tuple[Place, ...]:
+        """The places before the first searched one."""
+        return tuple(takewhile(lambda place: place.slot is None, self.space.places))
 
     def extract(self, arch: Arch) -> nn.Sequential:
         network = self.space.build(arch)

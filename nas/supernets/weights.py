@@ -22,7 +22,8 @@ State = dict[str, Any]
 class WeightTrainer:
     """Steps of `recipe` over batches of `split`; the single epoch of the recipe spans `total` steps.
 
-    Gradients of several selections are added up one after the other, so that memory stays that of one path.
+    Gradients of several selections are added up one after the other, so that memory stays that of one path; what comes
+    before the first searched block runs once for all of them.
     """
 
     def __init__(self, net: SuperNet, split: Split, recipe: Recipe, total: int, seed: int) -> None:
@@ -40,11 +41,15 @@ class WeightTrainer:
         """One optimiser step; returns the mean loss of the selections."""
         self.net.train()
         images, labels = self.batch(step)
+        shared = self.net.prefix(images)
+        leaf = shared.detach().requires_grad_(shared.requires_grad)
         losses = []
         for selection in selections:
-            loss = training_loss(self.net(images, selection), labels, self.recipe)
+            loss = training_loss(self.net.after_prefix(leaf, selection), labels, self.recipe)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
+        if shared.requires_grad:
+            shared.backward(leaf.grad)  # type: ignore[no-untyped-call]
         descend(self.optimiser, learning_rate(self.recipe, step, self.total), self.recipe.clip)
         return float(torch.stack(losses).mean())
 
