@@ -69,9 +69,11 @@ def meet(before: Description, after: Description) -> bool:
 
 
 def meeting(before: Description, after: Description, names: tuple[str, str]) -> str:
-    """What decides the outcome at an open border: what stands there, or else both operators by name."""
+    """What decides the outcome at an open border: what stands there, or an operator by name where its ends depend on
+    each other; both by name where more than linear operators meet.
+    """
     end, start = before.end, after.start
     assert end is not None and start is not None
-    alone = end.linear and start.linear and not (end.odd or start.odd or start.fuses)
-    alone = alone and not (before.through or after.through)
-    return f"{end.key} | {start.key}" if alone else " | ".join(names)
+    if not (end.linear and start.linear) or end.odd or start.odd or start.fuses:
+        return " | ".join(names)
+    return f"{names[0] if before.through else end.key} | {names[1] if after.through else start.key}"

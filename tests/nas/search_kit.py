@@ -46,7 +46,18 @@ def tiny(folder: Path, output: Path, *options: str) -> list[str]:
     """The words of a search that takes seconds: later options win."""
     (macro := folder / "tiny.toml").write_text(MACRO)
     settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
-    own = ["--target", "nano", "--macro", str(macro), "--resolution", "12", "--baseline", "none"]
+    own = [
+        "--method",
+        "lightnas",
+        "--target",
+        "nano",
+        "--macro",
+        str(macro),
+        "--resolution",
+        "12",
+        "--baseline",
+        "none",
+    ]
     return ["search", *own, *settings, "-o", str(output), *options]
 
 

@@ -63,8 +63,8 @@ def costs(console: Console, rounds: int, sharing: str) -> None:
     """Time of a step on the weights, of it and a step on the logits, and bytes kept, beside a single path.
 
     A rule is compared with the mean of its own paths, each alone: ratios of minima, taken in turn. The step on the
-    logits is that of the estimators `score` (a forward pass over 64 images) and `st` (with a backward pass, as
-    published), on a batch as large as the weights have.
+    logits is that of the toy preset, a forward pass over 96 images (`score`), or as published, with a backward pass, on
+    a batch as large as the weights have (`st`).
     """
     table = Table(title=f"A step beside that of a single path (toy macro, {sharing} operators)", title_justify="left")
     for column in ("paths", "weights", "weights + logits (score)", "weights + logits (st)", "bytes kept"):
@@ -74,7 +74,7 @@ def costs(console: Console, rounds: int, sharing: str) -> None:
     task = open_task(TaskConfig())
     trainer = WeightTrainer(net, task.split("weights"), RECIPE, 10**6, 0)
     images, _ = trainer.batch(0)
-    logits = [_logits_step(net, space, task.split("alpha"), *kind) for kind in (("score", 64), ("st", 32))]
+    logits = [_logits_step(net, space, task.split("alpha"), *kind) for kind in (("score", 96), ("st", 32))]
     learner = Learner(space.choices, (), Settings(steps=1))
     every = [[path] for path in PATHS["every"](learner, generator(0, "alone"))]
     for name, draws in DRAWS.items():
