@@ -6,10 +6,16 @@ from nascc.nas.blocks.activations import activation
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias, then batch norm: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
+    """Convolution without bias, then batch norm: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)].
 
-    def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> None:
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+    Zeros stand around the input unless it is `padded` already.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1, groups: int = 1, padded: bool = False
+    ) -> None:
+        padding = 0 if padded else kernel // 2
+        conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
         super().__init__(conv, nn.BatchNorm2d(c_out))
 
 

@@ -17,8 +17,7 @@ class HybridActivation(nn.Module):
 
     def __init__(self, name: str, slope: float = 0.0) -> None:
         super().__init__()
-        self.activation = activation(name)
-        self.activation.inplace = False  # x is read twice
+        self.activation = activation(name, inplace=False)
         self.register_buffer("slope", torch.tensor(slope))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The inverted bottleneck without activations inside: trained as three convolutions, deployed as one."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,7 @@ class LinearMBConv(nn.Module):
         self.ctx, self.padding, self.border = ctx, padding, kernel // 2
         self.expand = ConvNorm(ctx.c_in, hidden, 1) if expansion != 1 else None
         self.inner = nn.ModuleList([nn.Identity(), nn.Identity()])
-        self.depthwise = ConvNorm(hidden, hidden, kernel, ctx.stride, groups=hidden)
-        self.depthwise[0].padding = (0, 0)
+        self.depthwise = ConvNorm(hidden, hidden, kernel, ctx.stride, groups=hidden, padded=True)
         self.project = ConvNorm(hidden, ctx.c_out, 1)
         self.last = activation(ctx.activation) if last else nn.Identity()
 
@@ -46,9 +45,10 @@ class LinearMBConv(nn.Module):
             return F.pad(x, sides)
         if self.padding == "first":
             return self.inner[0](self.expand(F.pad(x, sides)))  # type: ignore[no-any-return]
-        y = self.inner[0](self.expand(x))
-        around = self.inner[0](constant_response(self.expand[1]))
-        return F.pad(y - around, sides) + around
+        y: Tensor = self.inner[0](self.expand(x))
+        around = self.inner[0](constant_response(cast(nn.BatchNorm2d, self.expand[1])))
+        padded: Tensor = F.pad(y - around, sides) + around
+        return padded
 
 
 def constant_response(norm: nn.BatchNorm2d, channels: int | None = None) -> Tensor:

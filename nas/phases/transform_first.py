@@ -1,5 +1,7 @@
 """Transform first, train afterwards: the collapsed network with fresh weights, which DW-NAS is compared with."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,7 @@ def start_collapsed(dense: nn.Sequential, linear: nn.Sequential) -> nn.Sequentia
     with torch.no_grad():
         for (_, part), (_, origin) in zip(dense.named_children(), linear.named_children(), strict=True):
             if isinstance(part, DenseConv) and isinstance(origin, LinearMBConv):
-                conv = part[0]
+                conv = cast(nn.Conv2d, part[0])
                 weight, bias = collapsed(origin)
                 conv.weight.copy_(weight)
                 if conv.bias is not None:

@@ -54,11 +54,11 @@ class LinearChoice(Choice):
         block = cast(LinearMBConv, like(self, self.ops[index].make(self.ctx)))
         assert block.expand is not None
         parts = (block.expand, block.depthwise, block.project)
-        with torch.no_grad():
-            for part, trained in zip(parts, self.shared.slices(index), strict=True):
-                part[0].weight.copy_(trained)
-        for part, norm in zip(parts, self.norms, strict=True):
-            part[1].load_state_dict(cast(SlicedBatchNorm, norm).first(part[1].num_features))
+        for part, trained, shared in zip(parts, self.shared.slices(index), self.norms, strict=True):
+            conv, norm = cast(nn.Conv2d, part[0]), cast(nn.BatchNorm2d, part[1])
+            with torch.no_grad():
+                conv.weight.copy_(trained)
+            norm.load_state_dict(cast(SlicedBatchNorm, shared).first(norm.num_features))
         return block
 
 

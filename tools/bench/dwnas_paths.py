@@ -1,7 +1,6 @@
 """Who trains in a step: visits of operators, and what a step costs, for every rule by which paths are drawn."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from nascc.nas.bilevel.loop import task_loss
 from nascc.nas.bilevel.paths import PATHS
-from nascc.nas.core import Limit, SuperNet
+from nascc.nas.core import Limit, Sel, SuperNet
 from nascc.nas.core.randomness import generator
 from nascc.nas.costs import TableCost
 from nascc.nas.macro import load_macro
@@ -80,12 +79,20 @@ def costs(console: Console, rounds: int, sharing: str) -> None:
     for name, draws in DRAWS.items():
         drawn = [list(PATHS[name](learner, generator(0, "costs", k))) for k in range(draws)]
         own = every if name == "mixed" else [[path] for draw in drawn for path in draw]
-        least = seconds([*(partial(trainer.step, 0, draw) for draw in (*drawn, *own)), *logits], rounds).min(0)
+        steps = [_weight_step(trainer, draw) for draw in (*drawn, *own)]
+        least = seconds([*steps, *logits], rounds).min(0)
         together, single = least[:draws].mean(), least[draws : draws + len(own)].mean()
         both = [f"{(together + other) / (single + other):.2f}x" for other in least[-2:]]
         kept, alone = (max(saved_bytes(net, images, path) for some in part for path in some) for part in (drawn, own))
         table.add_row(name, f"{together / single:.2f}x", *both, f"{kept / alone:.2f}x")
     console.print(table)
+
+
+def _weight_step(trainer: WeightTrainer, selections: Sequence[Sel]) -> Callable[[], None]:
+    def step() -> None:
+        trainer.step(0, selections)
+
+    return step
 
 
 def _logits_step(net: SuperNet, space: MacroSpace, split: Split, estimator: Estimator, size: int) -> Callable[[], None]:
