@@ -33,10 +33,10 @@ def rivals(
         elif (scaled := _scaled(wanted.kind, found, cost, at_most, described)) is not None:
             yield scaled
     if config.transform_first:
-        yield from _transformed(found)
+        yield from transformed(found)
 
 
-def _transformed(found: Network) -> Iterator[Network]:
+def transformed(found: Network) -> Iterator[Network]:
     """The found network collapsed before it is trained, without and with batch norms; nothing where none is linear."""
     for norm, suffix in ((False, ""), (True, "-norm")):
         own = found.transformed(f"{found.goal}-{TRANSFORM_FIRST}{suffix}".strip("-"), norm)

@@ -13,10 +13,10 @@ from nas.test_linear_mbconv import SPACE, TOY
 from nascc.nas.bilevel.paths import PATHS
 from nascc.nas.bilevel.strategy import UndecidedSampler
 from nascc.nas.blocks.linear_mbconv import LinearMBConv
-from nascc.nas.checkpoint import load_checkpoint
+from nascc.nas.checkpoint import CheckpointMeta, load_checkpoint, notes
 from nascc.nas.core import SuperNet
 from nascc.nas.core.randomness import generator
-from nascc.nas.errors import RunMismatch, SearchError
+from nascc.nas.errors import RunMismatch, SearchError, Stopped
 from nascc.nas.methods import METHODS, SearchMethod, run_method
 from nascc.nas.methods.configure import configure, merged
 from nascc.nas.methods.dw_nas import DWNASConfig
@@ -172,6 +172,25 @@ def test_another_end_of_the_activations_is_refused_on_resuming(tmp_path: Path) -
     other = TestDWNAS.config(retrain={"linear": {"epochs": 0.25}})
     with pytest.raises(RunMismatch, match=r"retrain.linear.epochs: 0.5 in the run, 0.25 asked for"):
         RunDirectory.resume(tmp_path / "run", other)
+
+
+def test_a_stopped_training_leaves_a_checkpoint_that_can_be_fused(tmp_path: Path) -> None:
+    config = TestDWNAS.config()
+    macro = config.macro.model_copy(update={"operators": config.operators})
+    network = Network("found", "", FOUND, MacroSpace(macro, 10).parse("k3e3l k7e6 k5e3l"), macro, 10)
+
+    def train(stops: bool) -> tuple[dict[str, Any], CheckpointMeta]:
+        train_network(config, network, tmp_path, None, lambda name, done, total, shown: stops and done < total)
+        module, meta = load_checkpoint(tmp_path / "found.safetensors")
+        return module.state_dict(), meta
+
+    with pytest.raises(Stopped):
+        train(stops=True)
+    module, meta = load_checkpoint(tmp_path / "found.safetensors")
+    assert 0 < float(module.get_submodule("block0.inner.0").slope) < 1  # type: ignore[arg-type]
+    assert "will be linear after epoch 0.5 of 1" in notes(meta)[0]
+    state, meta = train(stops=False)
+    assert not notes(meta) and "block0.inner.0.slope" not in state
 
 
 def test_options_of_linear_blocks_are_in_their_names() -> None:
