@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nas.conformance import MethodConformance, SuperNetConformance, randomise
+from nas import test_supernets
+from nas.conformance import MethodConformance, randomise
 from nas.search_kit import SETTINGS, tiny_macro
 from nas.test_linear_mbconv import SPACE, TOY
 from nascc.nas.bilevel.paths import PATHS
@@ -20,6 +21,8 @@ from nascc.nas.errors import RunMismatch, SearchError, Stopped
 from nascc.nas.methods import METHODS, SearchMethod, run_method
 from nascc.nas.methods.configure import configure, merged
 from nascc.nas.methods.dw_nas import DWNASConfig
+from nascc.nas.phases.networks import FOUND, Network
+from nascc.nas.phases.retrain import train_network
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Learner, Settings
 from nascc.nas.spaces import MacroSpace
@@ -32,15 +35,9 @@ from nascc.tools.overrides import parse_overrides
 OPERATORS = ("k7e6", "k3e3l", "k5e3l")
 
 
-class TestSeparate(SuperNetConformance):
+class TestSeparate(test_supernets.TestSeparate):
     def space(self) -> MacroSpace:
         return TOY
-
-    def supernet(self) -> SuperNet:
-        return ChoiceSuperNet(self.space(), "separate")
-
-    def of_operator(self, name: str, slot: int, index: int) -> bool:
-        return name.startswith(f"parts.{self.space().slots[slot].name}.operators.{index}.")
 
 
 class TestSliced(TestSeparate):
@@ -175,7 +172,7 @@ def test_another_end_of_the_activations_is_refused_on_resuming(tmp_path: Path) -
 
 
 def test_a_stopped_training_leaves_a_checkpoint_that_can_be_fused(tmp_path: Path) -> None:
-    config = TestDWNAS.config()
+    config = TestDWNAS.config(retrain={"linear": {"epochs": 1}})
     macro = config.macro.model_copy(update={"operators": config.operators})
     network = Network("found", "", FOUND, MacroSpace(macro, 10).parse("k3e3l k7e6 k5e3l"), macro, 10)
 
@@ -188,7 +185,7 @@ def test_a_stopped_training_leaves_a_checkpoint_that_can_be_fused(tmp_path: Path
         train(stops=True)
     module, meta = load_checkpoint(tmp_path / "found.safetensors")
     assert 0 < float(module.get_submodule("block0.inner.0").slope) < 1  # type: ignore[arg-type]
-    assert "will be linear after epoch 0.5 of 1" in notes(meta)[0]
+    assert "will be linear after epoch 1 of 1" in notes(meta)[0]
     state, meta = train(stops=False)
     assert not notes(meta) and "block0.inner.0.slope" not in state
 
