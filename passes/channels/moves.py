@@ -18,7 +18,8 @@ Known = Callable[[Node], Facts]
 
 
 def _step(links: list[Link], known: Known, copies: bool) -> Step:
-    return Step(through(links, [known(link.operand) for link in links]), tuple(links), tuple(links) if copies else ())
+    unchanged = tuple(link for link in links if copies and not link.pinned)
+    return Step(through(links, [known(link.operand) for link in links]), tuple(links), unchanged)
 
 
 def _arguments(node: Node) -> Any:
