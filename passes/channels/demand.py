@@ -106,12 +106,13 @@ def _through_links(node: Node, links: tuple[Link, ...], found: Demand) -> None:
         here = needed & (link.index >= 0)
         if stands:
             here = here & ~link.gather(found.analysis.facts(link.operand).constant)
-        active[k] = active[k] or bool(here.any())
+        active[k] = active[k] or bool(here.any()) or not (stands or node.target is aten.cat.default)
     if stands and not any(a and _has_shape_of(node, link.operand) for a, link in zip(active, links, strict=True)):
         active[:] = [True] * len(links)
     for link, carries in zip(links, active, strict=True):
         if carries:
             _through(needed, link, found.needed[link.operand])
+            _at_least_one(found.needed[link.operand])
 
 
 def _through(needed: Tensor, link: Link, operand: Tensor) -> None:
