@@ -6,8 +6,9 @@ from nascc.nas.errors import SearchError
 from nascc.nas.methods.lightnas import LIGHTNAS
 from nascc.nas.methods.method import PRESETS, SearchMethod
 from nascc.nas.methods.running import phases_of, run_method
+from nascc.nas.methods.single_path import SINGLE_PATH
 
-METHODS: dict[str, SearchMethod] = {method.name: method for method in (LIGHTNAS,)}
+METHODS: dict[str, SearchMethod] = {method.name: method for method in (LIGHTNAS, SINGLE_PATH)}
 
 
 def find_method(name: str) -> SearchMethod:
