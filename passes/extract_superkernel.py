@@ -56,7 +56,7 @@ class ExtractSuperkernel(GraphPass[Smaller]):
 
     def apply(self, gm: fx.GraphModule, plan: Smaller) -> tuple[Rewrite, ...]:
         if plan.demand is None:
-            return tuple(r for node in _weights_to_evaluate(gm) for r in _evaluated(node))
+            return tuple(r for node in list(gm.graph.nodes) for r in _evaluated(node))
         if not plan.changes and not plan.demand.removes:
             return ()
         return shrink(gm, plan.demand, plan.layers)
@@ -69,16 +69,14 @@ class ExtractSuperkernel(GraphPass[Smaller]):
 
 
 def _weights_to_evaluate(gm: fx.GraphModule) -> list[Node]:
-    """Calls on constants alone, in order."""
-    constant: set[Node] = set()
-    for node in gm.graph.nodes:
-        is_call = node.op == "call_function" and bool(node.all_input_nodes)
-        if is_call and all(n in constant or g.is_constant(n) for n in node.all_input_nodes):
-            constant.add(node)
-    return [n for n in gm.graph.nodes if n in constant and not isinstance(EvaluateConstants().match(n), Reject | None)]
+    """Calls on constants that can be evaluated now; others follow from them."""
+    calls = (n for n in gm.graph.nodes if n.op == "call_function" and n.all_input_nodes)
+    return [n for n in calls if not isinstance(EvaluateConstants().match(n), Reject | None)]
 
 
 def _evaluated(node: Node) -> tuple[Rewrite, ...]:
+    if node._erased or node.op != "call_function" or not node.all_input_nodes:
+        return ()
     found = EvaluateConstants().match(node)
     if found is None or isinstance(found, Reject):
         return ()

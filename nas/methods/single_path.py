@@ -132,9 +132,7 @@ class _Loop:
         self.net = SuperkernelNet(self.problem.space, config.architecture.indicators)
         images = self.problem.task.split("weights")
         self.total, self.free = config.length.steps(max(1, len(images) // config.weights.batch_size))
-        self.trainer = WeightTrainer(
-            self.net, images, config.weights, self.total, config.seed, self.net.thresholds
-        )
+        self.trainer = WeightTrainer(self.net, images, config.weights, self.total, config.seed, self.net.thresholds)
         self.learner = ThresholdLearner(
             self.net,
             limits_of(run, self.problem, phase.goal),

@@ -82,10 +82,12 @@ class ThresholdLearner:
         rows = []
         for superkernel in self.net.superkernels:
             chances = superkernel.margins().sigmoid()
-            gates = superkernel.split(chances)
+            gates = superkernel.gates_of(chances)
             rows.append(superkernel.coefficients(gates).clamp_min(1e-12).log())
         width = max(map(len, rows))
-        table: Numbers = torch.stack([torch.cat([r, r.new_full((width - len(r),), -1e9)]) for r in rows]).double().numpy()
+        table: Numbers = (
+            torch.stack([torch.cat([r, r.new_full((width - len(r),), -1e9)]) for r in rows]).double().numpy()
+        )
         return table
 
     def journal(self) -> dict[str, Any]:

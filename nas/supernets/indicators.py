@@ -25,7 +25,7 @@ class Indicators:
     detach: bool = False
     faithful: bool = False
 
-    def measure(self, weights: Tensor, size: int) -> Tensor:
+    def measure(self, weights: Tensor, size: int | Tensor) -> Tensor:
         """The importance of a group of `size` weights, a scalar; `weights` may hold zeros besides."""
         squares = (weights.detach() if self.detach else weights).square().sum()
         if self.importance == "l2sq":

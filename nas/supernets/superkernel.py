@@ -32,6 +32,7 @@ class Superkernel(SlicedChoice):
         self.grid, self.skip = found.indices, found.skip
         bounds = [0, *(round(ctx.c_in * e) for e in self.expansions)]
         self.groups = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        self.areas = [k * k - smaller * smaller for k, smaller in zip(self.kernels, (0, *self.kernels), strict=False)]
         self.shells: Tensor
         self.register_buffer("shells", _shells(self.kernels), persistent=False)
         count = len(self.kernels) - 1 + len(self.expansions) - 1 + (self.skip is not None)
@@ -65,7 +66,9 @@ class Superkernel(SlicedChoice):
         y = third(F.conv2d(self.activation(second(y)), project), scale if self.skip is not None else None)
         if self.ctx.keeps_shape:
             return x + y
-        return y + self.run(x, self.skip) if self.skip is not None and not bool(gates.keep) else y
+        if self.skip is not None and (torch.compiler.is_compiling() or not bool(gates.keep)):
+            y = y + self.run(x, self.skip) * (1 - gates.keep)  # a capture can not ask which of them runs
+        return y
 
     def coefficients(self, gates: Gates) -> Tensor:
         """[C]: 1 for the operator that the gates stand for, with their gradients."""
@@ -80,7 +83,9 @@ class Superkernel(SlicedChoice):
         """The operator that the weights stand for. Raises Diverged where a threshold or an importance is no number."""
         gates, importances = self._decided(None)
         if not bool(importances.isfinite().all() & ~self.thresholds.isnan().any()):
-            raise Diverged("every threshold and importance of a superkernel must be a number, found NaN; lower the rate")
+            raise Diverged(
+                "every threshold and importance of a superkernel must be a number, found NaN; lower the rate"
+            )
         return int(self.coefficients(gates).argmax())
 
     @torch.no_grad()
@@ -88,7 +93,10 @@ class Superkernel(SlicedChoice):
         """Set the thresholds so that the weights stand for an operator."""
         wanted = {at: place for place, at in self.grid.items()}.get(index)
         kernel, width = wanted if wanted is not None else (len(self.kernels) - 1, len(self.expansions) - 1)
-        bits = [*(i < kernel for i in range(len(self.kernels) - 1)), *(i < width for i in range(len(self.expansions) - 1))]
+        bits = [
+            *(i < kernel for i in range(len(self.kernels) - 1)),
+            *(i < width for i in range(len(self.expansions) - 1)),
+        ]
         self.force_bits([*bits, *([index != self.skip] if self.skip is not None else [])])
 
     @torch.no_grad()
@@ -101,7 +109,7 @@ class Superkernel(SlicedChoice):
         """(importance - threshold) / width of each decision, [thresholds]: what the sigmoid of its gradient sees."""
         return (self.importances() - self.thresholds) / self.widths
 
-    def split(self, indicators: Tensor) -> Gates:
+    def gates_of(self, indicators: Tensor) -> Gates:
         """Gates of any numbers that stand for the indicators, [thresholds]."""
         shells, at = len(self.kernels) - 1, len(self.kernels) + len(self.expansions) - 2
         keep = indicators.new_ones(()) if self.skip is None else indicators[at]
@@ -112,8 +120,7 @@ class Superkernel(SlicedChoice):
         return torch.stack([self.depthwise[:, 0][:, shell > 0].std() for shell in self.shells])
 
     def _decided(self, factors: Tensor | None) -> tuple[Gates, Tensor]:
-        m, n, measure = len(self.kernels), len(self.expansions), self.settings.measure
-        w, at = self.depthwise[:, 0], 0
+        m, measure, w, at = len(self.kernels), self.settings.measure, self.depthwise[:, 0], 0
         importances: list[Tensor] = []
 
         def decide(importance: Tensor) -> Tensor:
@@ -124,21 +131,20 @@ class Superkernel(SlicedChoice):
             at += 1
             return found
 
-        shells = [decide(measure(w * self.shells[k], int(self.shells[k].sum()) * len(w))) for k in range(1, m)]
+        shells = [decide(measure(w * self.shells[k], self.areas[k] * len(w))) for k in range(1, m)]
         kernels = cumulated(torch.stack(shells)) if shells else w.new_ones(1)
         left = w * torch.einsum("k,kij->ij", kernels, self.shells)
-        area = max(1, int((kernels.detach() != 0).to(w.dtype) @ self.shells.sum((1, 2))))
+        area = (kernels.detach() != 0).to(w.dtype) @ w.new_tensor(self.areas)
         groups = [decide(measure(left[rows], area * (rows.stop - rows.start))) for rows in self.groups[1:]]
         widths = cumulated(torch.stack(groups)) if groups else w.new_ones(1)
         first = self.groups[0]
         keep = w.new_ones(()) if self.skip is None else decide(measure(left[first], area * first.stop))
-        assert n == len(widths)
         return Gates(kernels, widths, keep), torch.stack(importances) if importances else w.new_zeros(0)
 
     def _over_channels(self, widths: Tensor) -> Tensor:
         """One entry a channel of the depthwise kernel, [C_hid]."""
-        sizes = torch.tensor([rows.stop - rows.start for rows in self.groups], device=widths.device)
-        return widths.repeat_interleave(sizes)
+        pairs = zip(widths, self.groups, strict=True)
+        return torch.cat([width.expand(rows.stop - rows.start) for width, rows in pairs])
 
 
 class _Grid:

@@ -18,7 +18,7 @@ from nascc.nas.supernets.superkernel import Superkernel
 
 
 class SuperkernelNet(ChoiceSuperNet):
-    """Without a selection it runs as its own weights decide, with gradients to weights and thresholds; with one, as told.
+    """Without a selection it runs as its weights decide, with gradients to weights and thresholds; with one, as told.
 
     `extract(decide())(x)` equals the module in eval mode, unless the indicators are `faithful`.
     """
@@ -37,9 +37,7 @@ class SuperkernelNet(ChoiceSuperNet):
     @property
     def superkernels(self) -> tuple[Superkernel, ...]:
         """One a slot, in order."""
-        return tuple(
-            cast(Superkernel, self.parts[place.name]) for place in self.space.places if place.slot is not None
-        )
+        return tuple(cast(Superkernel, self.parts[place.name]) for place in self.space.places if place.slot is not None)
 
     @property
     def thresholds(self) -> tuple[nn.Parameter, ...]:
@@ -58,7 +56,11 @@ class SuperkernelNet(ChoiceSuperNet):
         """Images [N, C, H, W] -> logits [N, classes], with these gates."""
         for place in self.space.places:
             part = self.parts[place.name]
-            x = part.gated(x, gates[place.slot]) if isinstance(part, Superkernel) and place.slot is not None else part(x)
+            x = (
+                part.gated(x, gates[place.slot])
+                if isinstance(part, Superkernel) and place.slot is not None
+                else part(x)
+            )
         return x
 
     def decide(self) -> Arch:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -56,9 +57,15 @@ class Runtime:
 
     def of(self, arch: Arch) -> float:
         """The same of an architecture; the cost itself, which is exact, is `cost(arch)`."""
-        with torch.no_grad():
-            pairs = zip(self.net.superkernels, arch, strict=True)
-            return float(self([corner(superkernel, index) for superkernel, index in pairs]))
+        if self.slots is None:
+            return self.cost(arch)
+        return self.cost.constant + sum(row[k] for row, k in zip(self._corners, arch, strict=True))
+
+    @cached_property
+    def _corners(self) -> list[list[float]]:
+        """What each operator of each slot costs by the model."""
+        pairs = zip(self.slots or (), self.net.superkernels, strict=True)
+        return [[float(slot(corner(own, k))) for k in range(len(own.ops))] for slot, own in pairs]
 
     def unit(self) -> float:
         """What a slot changes on average between its least and its largest entry."""

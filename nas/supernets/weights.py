@@ -20,10 +20,10 @@ State = dict[str, Any]
 
 
 class WeightTrainer:
-    """Steps of `recipe` over batches of `split`; the epochs of the recipe, mostly one, span `total` steps.
+    """Steps of `recipe` over batches of `split`; its epochs, mostly one, span `total` steps.
 
-    Gradients of several selections are added up one after the other, so that memory stays that of one path. `others` are
-    parameters that somebody else trains.
+    Gradients of several selections are added up one after the other, so that memory stays that of one path.
+    `others` are parameters that somebody else trains.
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class WeightTrainer:
             loss = training_loss(self.net(images, selection), labels, self.recipe)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-        descend(self.optimiser, learning_rate(self.recipe, step, max(1, self.total // self.recipe.epochs)), self.recipe.clip)
+        descend(
+            self.optimiser, learning_rate(self.recipe, step, max(1, self.total // self.recipe.epochs)), self.recipe.clip
+        )
         return float(torch.stack(losses).mean())
 
     def step_with(
@@ -60,7 +62,9 @@ class WeightTrainer:
         loss = training_loss(forward(images), labels, self.recipe)
         more = extra()
         (loss if more is None else loss + more.to(loss.dtype)).backward()  # type: ignore[no-untyped-call]
-        descend(self.optimiser, learning_rate(self.recipe, step, max(1, self.total // self.recipe.epochs)), self.recipe.clip)
+        descend(
+            self.optimiser, learning_rate(self.recipe, step, max(1, self.total // self.recipe.epochs)), self.recipe.clip
+        )
         return float(loss), 0.0 if more is None else float(more)
 
     def state_dict(self) -> State:

@@ -30,8 +30,8 @@ class Recipe(_Data):
 
     `lr` is the largest learning rate. `cosine` rises linearly from `warmup_lr` over `warmup_epochs`, then falls to 0;
     `one_cycle` rises from lr / 25 over the first 30 % of the steps, then falls to 0, both along half a cosine, and has
-    no warm-up of its own; `exponential` falls to 0.97 of itself every 2.4 epochs, in steps. `rmsprop` has a decay of
-    0.9 and an epsilon of 1e-3 (both as MobileNet's authors train). `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than
+    no warm-up of its own; `exponential` falls to 0.97 of itself every 2.4 epochs. `rmsprop` has a decay of 0.9 and an
+    epsilon of 1e-3. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than
     `clip` are scaled to it. `ema` is the decay of averaged weights, which replace the last ones. Dropout belongs to
     the network, augmentation to the task.
     """
