@@ -105,6 +105,13 @@ class Budgets:
     bytes_: Annotated[
         str | None, typer.Option("--bytes", help=BUDGET.format("bytes moved by a batch", "'40MB', '50%'"))
     ] = None
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Latencies that come with nascc, instead of the target's: 'pixel1' (--macro singlepath alone).",
+        ),
+    ] = None
     cost_table: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,7 +132,11 @@ class Budgets:
         names = ("latency", "macs", "params", "energy")
         given = {name: getattr(self, name) for name in names} | {"bytes": self.bytes_}
         budgets = {metric: text for metric, text in given.items() if text is not None}
-        files = {"tables": _files(self.cost_table, "--cost-table"), "networks": _files(self.measured, "--measured")}
+        shipped = {} if self.cost is None else {"latency": self.cost}
+        files = {
+            "tables": _files(self.cost_table, "--cost-table") | shipped,
+            "networks": _files(self.measured, "--measured"),
+        }
         return ({"budgets": budgets} if budgets else {}) | {name: found for name, found in files.items() if found}
 
 
@@ -161,7 +172,10 @@ class Choosing:
 
     macro: Annotated[
         str | None,
-        typer.Option(help="lightnas, proxylessnas, fbnet, mobilenetv2, toy, or a .toml file.  [of the preset]"),
+        typer.Option(
+            help="lightnas, proxylessnas, singlepath, fbnet, mobilenetv2, toy, singlepath_toy, or a .toml file.  "
+            "[of the preset]"
+        ),
     ] = None
     operators: Annotated[
         str | None, typer.Option(help="Operators to choose from: 'k3e3,k5e6,skip'.  [of the macro]")

@@ -33,21 +33,21 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Thresholds(Data):
     """How decisions learn (singlepath.md, sections 2 and 3).
 
-    `importance`, `temperature`, `detach` and `faithful` are those of `Indicators`. Thresholds go by plain SGD with `lr`
-    (Adam moves all at one speed, and the choice becomes bang-bang). `controller` is `damped` (integral and
-    proportional: the limits are kept) or `fixed`: `lambda_` weighs the logarithm of the runtime, as published; while it
-    is 0 nothing asks for a smaller network, and thresholds rest. `keep` is the probability with which indicator dropout
-    keeps a decision before costs count.
+    `importance`, `temperature`, `detach` and `faithful` are those of `Indicators`. Thresholds go by plain SGD with
+    `lr`, in units of the width of the sigmoid (Adam moves all at one speed, and the choice becomes bang-bang). `controller`
+    is `damped` (integral and proportional: the limits are kept) or `fixed`: `lambda_` weighs the logarithm of the
+    runtime, as published; while it is 0 nothing asks for a smaller network, and thresholds rest. `keep` is the
+    probability with which indicator dropout keeps a decision before costs count.
     """
 
     importance: Literal["rms", "l2", "l2sq"] = "rms"
     temperature: Positive | None = 0.5
     detach: bool = False
     faithful: bool = False
-    lr: Positive = 0.01
+    lr: Positive = 0.3
     controller: Literal["damped", "fixed"] = "damped"
     kp: float = 1.0
-    eta: float = 2.0
+    eta: float = 0.01
     lambda_: Annotated[float, Field(ge=0)] = 0.0
     keep: Share = 0.6
 

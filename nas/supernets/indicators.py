@@ -39,15 +39,16 @@ class Indicators:
         return (self.temperature * importance.detach()).clamp_min(1e-12)
 
 
-def indicator(importance: Tensor, threshold: Tensor, width: Tensor, straight: bool = True) -> Tensor:
-    """1 where importance >= threshold, else 0, exactly; with the gradient of sigmoid((importance - threshold) / width).
+def indicator(importance: Tensor, threshold: Tensor, straight: bool = True) -> Tensor:
+    """1 where importance >= threshold, else 0, exactly, with the gradient of sigmoid(importance - threshold).
 
-    Without `straight` there is no gradient. A threshold that is NaN drops its group.
+    Both are in units of the width of the sigmoid. Without `straight` there is no gradient. A threshold that is NaN
+    drops its group.
     """
     hard = (importance >= threshold).to(importance.dtype)
     if not straight:
         return hard
-    soft = ((importance - threshold) / width).sigmoid()
+    soft = (importance - threshold).sigmoid()
     return hard + (soft - soft.detach())
 
 

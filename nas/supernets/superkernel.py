@@ -1,6 +1,7 @@
 """A searched block whose choices live in one over-parameterised kernel (Single-Path NAS, ECML-PKDD 2019)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,8 @@ class Superkernel(SlicedChoice):
     each further group of channels (`e` = 6 after 3), and, where a skip is legal, the first one for the block. The
     decided superkernel *is* the operator that `extract` gives: channels are gated in the columns of the projection and
     the block in the affine of its last batch norm, which equals gating after batch norm and activation and costs
-    nothing. Operators are all combinations of some kernels and expansions, and perhaps a skip; one that is told runs
-    as a slice. Raises SearchError for other operators.
+    nothing. Thresholds are in units of the width of the sigmoid (`Indicators.width`). Operators are all combinations
+    of some kernels and expansions, and perhaps a skip; one that is told runs as a slice. Raises SearchError for others.
     """
 
     def __init__(self, ops: Sequence[Op], ctx: Ctx, settings: Indicators = Indicators()) -> None:  # noqa: B008
@@ -31,7 +32,7 @@ class Superkernel(SlicedChoice):
         self.settings, self.kernels, self.expansions = settings, found.kernels, found.expansions
         self.grid, self.skip = found.indices, found.skip
         bounds = [0, *(round(ctx.c_in * e) for e in self.expansions)]
-        self.groups = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        self.groups = [slice(a, b) for a, b in pairwise(bounds)]
         self.areas = [k * k - smaller * smaller for k, smaller in zip(self.kernels, (0, *self.kernels), strict=False)]
         self.shells: Tensor
         self.register_buffer("shells", _shells(self.kernels), persistent=False)
@@ -103,11 +104,11 @@ class Superkernel(SlicedChoice):
     def force_bits(self, bits: Sequence[bool]) -> None:
         """Set the threshold of each decision, in the order of `thresholds`, so that it is as told."""
         for place, bit in enumerate(bits):
-            self.thresholds[place] = 0.0 if bit else 2 * self.importances()[place] + 1
+            self.thresholds[place] = 0.0 if bit else 2 * self.importances()[place] / self.widths[place] + 1
 
     def margins(self) -> Tensor:
-        """(importance - threshold) / width of each decision, [thresholds]: what the sigmoid of its gradient sees."""
-        return (self.importances() - self.thresholds) / self.widths
+        """importance / width - threshold of each decision, [thresholds]: what the sigmoid of its gradient sees."""
+        return self.importances() / self.widths - self.thresholds
 
     def gates_of(self, indicators: Tensor) -> Gates:
         """Gates of any numbers that stand for the indicators, [thresholds]."""
@@ -126,7 +127,7 @@ class Superkernel(SlicedChoice):
         def decide(importance: Tensor) -> Tensor:
             nonlocal at
             importances.append(importance)
-            found = indicator(importance, self.thresholds[at], self.widths[at], straight=self.training)
+            found = indicator(importance / self.widths[at], self.thresholds[at], straight=self.training)
             found = found if factors is None else found * factors[at]
             at += 1
             return found

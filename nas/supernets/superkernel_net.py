@@ -88,6 +88,6 @@ class SuperkernelNet(ChoiceSuperNet):
     @torch.no_grad()
     def hold(self) -> None:
         """Keep every threshold between 0 and twice the importance: beyond that no gradient would bring it back."""
-        for superkernel in self.superkernels:
-            if len(superkernel.thresholds):
-                superkernel.thresholds.clamp_(torch.zeros_like(superkernel.thresholds), 2 * superkernel.importances())
+        for own in self.superkernels:
+            if len(own.thresholds):
+                own.thresholds.clamp_(torch.zeros_like(own.thresholds), 2 * own.importances() / own.widths)

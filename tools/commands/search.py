@@ -19,7 +19,13 @@ DEFAULT_METHOD = "lightnas"
 @grouped
 def search(
     context: typer.Context,
-    method: Annotated[str, typer.Option(help="lightnas: one search that lands on the budget.")] = DEFAULT_METHOD,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="lightnas: one search that lands on the budget; single-path: one superkernel holds every choice, and "
+            "a search is little more than a training."
+        ),
+    ] = DEFAULT_METHOD,
     preset: Annotated[
         Preset | None,
         typer.Option(
