@@ -18,7 +18,7 @@ from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.phases.reranking import Rerank, rerank
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Controller, Damped, Fixed
-from nascc.nas.supernets.indicators import Indicators
+from nascc.nas.supernets.indicators import Gates, Indicators
 from nascc.nas.supernets.superkernel import grid_of
 from nascc.nas.supernets.superkernel_net import SuperkernelNet
 from nascc.nas.supernets.weights import WeightTrainer
@@ -34,10 +34,10 @@ class Thresholds(Data):
     """How decisions learn (singlepath.md, sections 2 and 3).
 
     `importance`, `temperature`, `detach` and `faithful` are those of `Indicators`. Thresholds go by plain SGD with
-    `lr`, in units of the width of the sigmoid (Adam moves all at one speed, and the choice becomes bang-bang). `controller`
-    is `damped` (integral and proportional: the limits are kept) or `fixed`: `lambda_` weighs the logarithm of the
-    runtime, as published; while it is 0 nothing asks for a smaller network, and thresholds rest. `keep` is the
-    probability with which indicator dropout keeps a decision before costs count.
+    `lr`, in units of the width of the sigmoid (Adam moves all at one speed, which makes the choice bang-bang).
+    `controller` is `damped` (integral and proportional: the limits are kept) or `fixed`: `lambda_` weighs the
+    logarithm of the runtime, as published; while it is 0 nothing asks for a smaller network, and thresholds rest.
+    `keep` is the probability with which indicator dropout keeps a decision before costs count.
     """
 
     importance: Literal["rms", "l2", "l2sq"] = "rms"
@@ -155,7 +155,7 @@ class _Loop:
         """One step; returns both terms of the loss."""
         learner, counts = self.learner, step >= self.free
         factors = None if counts else self.net.dropped(self.config.architecture.keep, self.config.seed, step)
-        gates = []
+        gates: list[Gates] = []
 
         def forward(images: torch.Tensor) -> torch.Tensor:
             gates[:] = self.net.train().gates(factors)

@@ -54,7 +54,7 @@ class ThresholdLearner:
         asks = bool(self.limits) if self.controller.normalised else any(self.controller.multipliers(self.gains))
         for threshold in self.net.thresholds:
             if counts and asks and threshold.grad is not None:
-                threshold -= self.lr * threshold.grad
+                threshold.sub_(self.lr * threshold.grad)
             threshold.grad = None
         self.net.hold()
         if counts:

@@ -57,14 +57,15 @@ class Superkernel(SlicedChoice):
         first, second, third = self.norms
         kernel = self.depthwise * torch.einsum("k,kij->ij", gates.kernels.to(x.dtype), self.shells)
         columns = self._over_channels(gates.widths.to(x.dtype))
+        project: Tensor = self.project
+        scale = None if self.skip is None or self.settings.faithful else gates.keep.to(x.dtype)
         if self.settings.faithful:
-            kernel, project = kernel * (columns * gates.keep).reshape(-1, 1, 1, 1), self.project
-            scale = None
+            kernel = kernel * (columns * gates.keep).reshape(-1, 1, 1, 1)
         else:
-            project, scale = self.project * columns.reshape(1, -1, 1, 1), gates.keep.to(x.dtype)
+            project = project * columns.reshape(1, -1, 1, 1)
         y: Tensor = self.activation(first(F.conv2d(x, self.expand)))
         y = F.conv2d(y, kernel, stride=self.ctx.stride, padding=kernel.shape[-1] // 2, groups=len(kernel))
-        y = third(F.conv2d(self.activation(second(y)), project), scale if self.skip is not None else None)
+        y = third(F.conv2d(self.activation(second(y)), project), scale)
         if self.ctx.keeps_shape:
             return x + y
         if self.skip is not None and (torch.compiler.is_compiling() or not bool(gates.keep)):
