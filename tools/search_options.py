@@ -132,7 +132,7 @@ class Budgets:
         names = ("latency", "macs", "params", "energy")
         given = {name: getattr(self, name) for name in names} | {"bytes": self.bytes_}
         budgets = {metric: text for metric, text in given.items() if text is not None}
-        shipped = {} if self.cost is None else {"latency": self.cost}
+        shipped = {} if self.cost is None else {"latency": _shipped(self.cost)}
         files = {
             "tables": _files(self.cost_table, "--cost-table") | shipped,
             "networks": _files(self.measured, "--measured"),
@@ -287,6 +287,14 @@ def _last(text: str) -> int:
     if kind != "last" or not count.isdecimal():
         raise CommandError(f"--se must be like last:9, got '{text}'")
     return int(count)
+
+
+def _shipped(name: str) -> str:
+    from nascc.nas.costs.shipped import SHIPPED
+
+    if name not in SHIPPED:
+        raise CommandError(f"--cost must be one of {', '.join(SHIPPED)}, got '{name}'; a file goes to --cost-table")
+    return name
 
 
 def _files(given: list[str] | None, option: str) -> dict[str, str]:

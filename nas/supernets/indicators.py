@@ -25,15 +25,18 @@ class Indicators:
     detach: bool = False
     faithful: bool = False
 
-    def measure(self, weights: Tensor, size: int | Tensor) -> Tensor:
-        """The importance of a group of `size` weights, a scalar; `weights` may hold zeros besides."""
-        squares = (weights.detach() if self.detach else weights).square().sum()
+    def seen(self, weights: Tensor) -> Tensor:
+        """The weights that importance is measured on."""
+        return weights.detach() if self.detach else weights
+
+    def measure(self, energy: Tensor, size: Tensor) -> Tensor:
+        """The importance of groups of `size` weights with sums of squares `energy`."""
         if self.importance == "l2sq":
-            return squares
-        return (squares / size if self.importance == "rms" else squares).clamp_min(1e-24).sqrt()
+            return energy
+        return (energy / size.clamp_min(1) if self.importance == "rms" else energy).clamp_min(1e-24).sqrt()
 
     def width(self, importance: Tensor) -> Tensor:
-        """The width of the sigmoid for a group that is this important at the start."""
+        """The widths of the sigmoids for groups that are this important at the start."""
         if self.temperature is None:
             return torch.ones_like(importance)
         return (self.temperature * importance.detach()).clamp_min(1e-12)
@@ -62,6 +65,10 @@ class Gates:
     kernels: Tensor
     widths: Tensor
     keep: Tensor
+
+    def double(self) -> "Gates":
+        """The same in float64, on the CPU: what costs are computed in."""
+        return Gates(*(t.to("cpu", torch.float64) for t in (self.kernels, self.widths, self.keep)))
 
     def chances(self) -> Tensor:
         """[m, n]: 1 for the kernel and width chosen, times `keep`; multilinear in the indicators."""

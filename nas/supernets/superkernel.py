@@ -31,9 +31,12 @@ class Superkernel(SlicedChoice):
         super().__init__(ops, ctx)
         self.settings, self.kernels, self.expansions = settings, found.kernels, found.expansions
         self.grid, self.skip = found.indices, found.skip
+        self.members: Tensor
         bounds = [0, *(round(ctx.c_in * e) for e in self.expansions)]
-        self.groups = [slice(a, b) for a, b in pairwise(bounds)]
-        self.areas = [k * k - smaller * smaller for k, smaller in zip(self.kernels, (0, *self.kernels), strict=False)]
+        self.register_buffer("members", _members(bounds), persistent=False)
+        self.areas: Tensor
+        squares = torch.tensor([0.0, *(k * k for k in self.kernels)])
+        self.register_buffer("areas", squares.diff(), persistent=False)
         self.shells: Tensor
         self.register_buffer("shells", _shells(self.kernels), persistent=False)
         count = len(self.kernels) - 1 + len(self.expansions) - 1 + (self.skip is not None)
@@ -41,8 +44,7 @@ class Superkernel(SlicedChoice):
         self.widths: Tensor
         self.register_buffer("widths", torch.ones(count), persistent=False)
         with torch.no_grad():
-            importances = self.importances()
-            self.widths.copy_(torch.stack([settings.width(i) for i in importances]) if count else importances)
+            self.widths.copy_(settings.width(self.importances()))
 
     def gates(self, factors: Tensor | None = None) -> Gates:
         """What is kept, with gradients in training; `factors` [thresholds] multiply the indicators (dropout)."""
@@ -56,7 +58,7 @@ class Superkernel(SlicedChoice):
         """[N, C_in, H, W] through the whole superkernel, with what is dropped gated off."""
         first, second, third = self.norms
         kernel = self.depthwise * torch.einsum("k,kij->ij", gates.kernels.to(x.dtype), self.shells)
-        columns = self._over_channels(gates.widths.to(x.dtype))
+        columns = gates.widths.to(x.dtype) @ self.members
         project: Tensor = self.project
         scale = None if self.skip is None or self.settings.faithful else gates.keep.to(x.dtype)
         if self.settings.faithful:
@@ -122,31 +124,24 @@ class Superkernel(SlicedChoice):
         return torch.stack([self.depthwise[:, 0][:, shell > 0].std() for shell in self.shells])
 
     def _decided(self, factors: Tensor | None) -> tuple[Gates, Tensor]:
-        m, measure, w, at = len(self.kernels), self.settings.measure, self.depthwise[:, 0], 0
-        importances: list[Tensor] = []
+        """The gates, and the importances they rest on; first the shells, then what is left of channels and block."""
+        w, shells = self.settings.seen(self.depthwise[:, 0]), len(self.kernels) - 1
+        energy = self.members @ (w.square().flatten(1) @ self.shells.flatten(1).T)
+        outer = self.settings.measure(energy.sum(0)[1:], self.areas[1:] * len(w))
+        kernels = cumulated(self._indicators(outer, 0, factors))
+        area = (kernels.detach() != 0).to(w.dtype) @ self.areas
+        groups = self.settings.measure(energy @ kernels.square(), area * self.members.sum(1))
+        inner = groups[1:] if self.skip is None else groups.roll(-1)
+        found = self._indicators(inner, shells, factors)
+        widths = found if self.skip is None else found[:-1]
+        keep = w.new_ones(()) if self.skip is None else found[-1]
+        return Gates(kernels, cumulated(widths), keep), torch.cat([outer, inner])
 
-        def decide(importance: Tensor) -> Tensor:
-            nonlocal at
-            importances.append(importance)
-            found = indicator(importance / self.widths[at], self.thresholds[at], straight=self.training)
-            found = found if factors is None else found * factors[at]
-            at += 1
-            return found
-
-        shells = [decide(measure(w * self.shells[k], self.areas[k] * len(w))) for k in range(1, m)]
-        kernels = cumulated(torch.stack(shells)) if shells else w.new_ones(1)
-        left = w * torch.einsum("k,kij->ij", kernels, self.shells)
-        area = (kernels.detach() != 0).to(w.dtype) @ w.new_tensor(self.areas)
-        groups = [decide(measure(left[rows], area * (rows.stop - rows.start))) for rows in self.groups[1:]]
-        widths = cumulated(torch.stack(groups)) if groups else w.new_ones(1)
-        first = self.groups[0]
-        keep = w.new_ones(()) if self.skip is None else decide(measure(left[first], area * first.stop))
-        return Gates(kernels, widths, keep), torch.stack(importances) if importances else w.new_zeros(0)
-
-    def _over_channels(self, widths: Tensor) -> Tensor:
-        """One entry a channel of the depthwise kernel, [C_hid]."""
-        pairs = zip(widths, self.groups, strict=True)
-        return torch.cat([width.expand(rows.stop - rows.start) for width, rows in pairs])
+    def _indicators(self, importances: Tensor, start: int, factors: Tensor | None) -> Tensor:
+        """Decisions [k] on groups whose thresholds begin at `start`."""
+        here = slice(start, start + len(importances))
+        found = indicator(importances / self.widths[here], self.thresholds[here], straight=self.training)
+        return found if factors is None else found * factors[here]
 
 
 class _Grid:
@@ -193,3 +188,11 @@ def _shells(kernels: Sequence[int]) -> Tensor:
         margin = (largest - kernel) // 2
         squares[row, margin : margin + kernel, margin : margin + kernel] = 1
     return torch.cat([squares[:1], squares[1:] - squares[:-1]])
+
+
+def _members(bounds: Sequence[int]) -> Tensor:
+    """[n, C_hid]: which channels each expansion adds."""
+    members = torch.zeros(len(bounds) - 1, bounds[-1])
+    for row, (first, last) in enumerate(pairwise(bounds)):
+        members[row, first:last] = 1
+    return members

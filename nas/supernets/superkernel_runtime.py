@@ -28,14 +28,15 @@ class SlotRuntime:
         R_e = R[K, 1] + sum_j g_j (R[K, j] - R[K, j-1]) and ratio = r_1 + sum_i c_i (r_i - r_i-1), r_i = R[i, E] /
         R[K, E]: exact with the largest kernel or the largest expansion, else as good as kernels and expansions factor.
         """
-        table = self.table.to(gates.widths.device)
-        by_width = _rising(table[-1], gates.widths)
-        ratio = _rising(table[:, -1] / table[-1, -1], gates.kernels)
-        return gates.keep * by_width * ratio + (1 - gates.keep) * self.skip
+        (width, wider), (ratio, larger) = self._factors
+        by_width, by_kernel = width + gates.widths[1:] @ wider, ratio + gates.kernels[1:] @ larger
+        return gates.keep * by_width * by_kernel + (1 - gates.keep) * self.skip
 
-
-def _rising(values: Tensor, gates: Tensor) -> Tensor:
-    return values[0] + (gates[1:] * values.diff()).sum()
+    @cached_property
+    def _factors(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """(R[K, 1], its steps along expansions), (r_1, its steps along kernels)."""
+        widths, ratios = self.table[-1], self.table[:, -1] / self.table[-1, -1]
+        return (widths[0], widths.diff()), (ratios[0], ratios.diff())
 
 
 class Runtime:
@@ -53,7 +54,7 @@ class Runtime:
         """A scalar in the unit of the cost, with gradients to the gates."""
         if self.slots is None:
             return self.cost.soft(self.net.coefficients(gates))
-        return self.cost.constant + torch.stack([s(g) for s, g in zip(self.slots, gates, strict=True)]).sum()
+        return self.cost.constant + torch.stack([s(g.double()) for s, g in zip(self.slots, gates, strict=True)]).sum()
 
     def of(self, arch: Arch) -> float:
         """The same of an architecture; the cost itself, which is exact, is `cost(arch)`."""
