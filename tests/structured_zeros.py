@@ -1,6 +1,5 @@
 """Random networks with structured zeros: dead filters, unread channels, empty shells, norms that let nothing by."""
 
-from collections.abc import Callable
 from random import Random
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kit import randomised
+from random_modules import Call
 
 
 class Residual(nn.Module):
@@ -73,20 +73,6 @@ class Masked(nn.Module):
         return F.conv2d(x, c.weight * self.mask, c.bias, c.stride, c.padding, c.dilation, c.groups)  # type: ignore[operator]
 
 
-class Fn(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, call: Callable[[Tensor], Tensor], name: str) -> None:
-        super().__init__()
-        self.call, self.name = call, name
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.call(x)
-
-    def extra_repr(self) -> str:
-        return self.name
-
-
 class Nets:
     """Draws networks for images [N, c, h, w]; every draw depends on the seed alone."""
 
@@ -108,7 +94,7 @@ class Nets:
         elif head == "flatten":
             blocks += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.BatchNorm1d(c * 4), nn.Linear(c * 4, 5)]
         elif head == "permute":
-            blocks += [Fn(lambda x: x.permute(0, 2, 3, 1), "permute"), nn.Linear(c, 4), nn.GELU(), nn.Linear(4, 3)]
+            blocks += [Call(lambda x: x.permute(0, 2, 3, 1), "permute"), nn.Linear(c, 4), nn.GELU(), nn.Linear(4, 3)]
         return nn.Sequential(*blocks)
 
     def block(self, c: int, depth: int) -> tuple[nn.Module, int]:
@@ -152,13 +138,13 @@ class Nets:
             (nn.ZeroPad2d(1), c),
             (nn.PixelUnshuffle(1), c),
             (Gate(c), c),
-            (Fn(lambda x: x[:, : max(1, c // 2)], "half"), max(1, c // 2)),
-            (Fn(lambda x: x[:, ::2], "every other"), (c + 1) // 2),
-            (Fn(lambda x: F.pad(x, (0, 0, 0, 0, 1, 2)), "more channels"), c + 3),
-            (Fn(lambda x: x * torch.linspace(0, 1, c).round().reshape(1, c, 1, 1) + 1, "masked"), c),
-            (Fn(lambda x: x * x.mean(1, keepdim=True), "attention"), c),
-            (Fn(lambda x: x.repeat(1, 2, 1, 1), "twice"), 2 * c),
-            (Fn(lambda x: x.flip(1), "flip"), c),
+            (Call(lambda x: x[:, : max(1, c // 2)], "half"), max(1, c // 2)),
+            (Call(lambda x: x[:, ::2], "every other"), (c + 1) // 2),
+            (Call(lambda x: F.pad(x, (0, 0, 0, 0, 1, 2)), "more channels"), c + 3),
+            (Call(lambda x: x * torch.linspace(0, 1, c).round().reshape(1, c, 1, 1) + 1, "masked"), c),
+            (Call(lambda x: x * x.mean(1, keepdim=True), "attention"), c),
+            (Call(lambda x: x.repeat(1, 2, 1, 1), "twice"), 2 * c),
+            (Call(lambda x: x.flip(1), "flip"), c),
         ]
         if c % 4 == 0:
             choices += [(nn.PixelShuffle(2), c // 4), (nn.ChannelShuffle(2), c)]

@@ -20,7 +20,8 @@ from nascc.passes import (
     run_pipeline,
 )
 from nascc.passes import graph as g
-from structured_zeros import Beside, Fn, Gate, Residual, drawn
+from random_modules import Call
+from structured_zeros import Beside, Gate, Residual, drawn
 from vision_schemas import import_vision
 
 RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -181,10 +182,10 @@ def test_channels_are_followed(kind: str) -> None:
     below: dict[str, tuple[nn.Module, int]] = {
         "dense": (Beside(nn.Identity(), nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1))), 12),
         "gate": (Gate(8), 8),
-        "split": (Fn(lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), "swap"), 8),
+        "split": (Call(lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), "swap"), 8),
         "flatten": (nn.Flatten(), 8 * 49),
-        "tokens": (Fn(lambda x: x.flatten(2).transpose(1, 2), "tokens"), 8),
-        "shortcut": (Fn(lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2)), "shortcut"), 12),
+        "tokens": (Call(lambda x: x.flatten(2).transpose(1, 2), "tokens"), 8),
+        "shortcut": (Call(lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2)), "shortcut"), 12),
     }
     module, width = below[kind]
     last = nn.Linear(width, 3) if kind in ("flatten", "tokens") else nn.Conv2d(width, 3, 1)

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from kit import ir, randomised
 from nascc.passes.channels import Analysis, Facts, analyse
-from structured_zeros import Fn, drawn
+from random_modules import Call
+from structured_zeros import drawn
 
 RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 X = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -94,7 +95,7 @@ CASES = {
     "an average over padding shows them": (nn.AvgPool2d(3, 1, 1), [True, False, False, False]),
     "a maximum does not": (nn.MaxPool2d(3, 1, 1), [True, True, False, False]),
     "padding with the same number does not": (nn.ConstantPad2d(1, 0.25), [False, True, False, False]),
-    "means keep them": (Fn(lambda x: x.mean((2, 3)), "mean"), [True, True, False, False]),
+    "means keep them": (Call(lambda x: x.mean((2, 3)), "mean"), [True, True, False, False]),
 }
 
 
@@ -113,7 +114,7 @@ def test_constants(name: str) -> None:
 
 def test_zero_times_a_live_value_is_zero() -> None:
     first = dead(randomised(nn.Conv2d(4, 4, 1, bias=False)), 2)
-    found, output = last(nn.Sequential(first, Fn(lambda x: x * x.mean((2, 3), keepdim=True).sigmoid(), "gate")))
+    found, output = last(nn.Sequential(first, Call(lambda x: x * x.mean((2, 3), keepdim=True).sigmoid(), "gate")))
     assert found.facts(output).zero.reshape(-1).tolist() == [False, False, True, False]
 
 
@@ -149,7 +150,7 @@ def test_numbers_that_are_not_finite_are_not_known() -> None:
 
 
 def test_open_sizes_are_not_told_apart() -> None:
-    gm = ir(Fn(lambda x: F.relu(x.flatten(1)), "flat"), X, dynamic=({2: torch.export.Dim("H", min=2)},))
+    gm = ir(Call(lambda x: F.relu(x.flatten(1)), "flat"), X, dynamic=({2: torch.export.Dim("H", min=2)},))
     found = analyse(gm)
     (output,) = next(iter(gm.graph.find_nodes(op="output"))).args[0]
     assert found.facts(output).layout == (1, 1)
