@@ -7,18 +7,15 @@ import torch
 from torch import Tensor
 
 from nascc.nas.core import Arch, Cost, Limit
-from nascc.nas.search import Controller, Gains, Shares, repairs
-from nascc.nas.search.pool import Pool
-from nascc.nas.search.shares import Numbers
-from nascc.nas.search.swaps import order, worth
+from nascc.nas.search import Controller, Gains, Shares
+from nascc.nas.search.met import Met
+from nascc.nas.search.preference import Additive, Preference
+from nascc.nas.search.swaps import MOST_SWAPS
 from nascc.nas.supernets.indicators import Gates
 from nascc.nas.supernets.superkernel_net import SuperkernelNet
 from nascc.nas.supernets.superkernel_runtime import Runtime
 
-STARTS = 16
-"""From how many architectures repair starts."""
-RECENT = 64
-"""How many of the last decided architectures are kept."""
+UNLIKELY = 1e-12
 
 
 class ThresholdLearner:
@@ -33,8 +30,7 @@ class ThresholdLearner:
     ) -> None:
         self.net, self.limits, self.cost, self.controller = net, tuple(limits), cost, controller
         self.lr, self.gains = lr, controller.start(max(1, len(self.limits)))
-        self.shares, self.pool = Shares(net.space.choices, self.limits), Pool()
-        self.recent: dict[Arch, None] = {}
+        self._met = Met(Shares(net.space.choices, self.limits))
         self._runtime = Runtime(net, cost)
         self._runtimes = [Runtime(net, limit.cost) for limit in self.limits]
 
@@ -46,7 +42,7 @@ class ThresholdLearner:
         if not self.limits:
             return None
         pairs = zip(weights, self._runtimes, strict=True)
-        return torch.stack([weight * runtime(gates) / runtime.unit() for weight, runtime in pairs]).sum()
+        return torch.stack([weight * runtime(gates) / runtime.unit for weight, runtime in pairs]).sum()
 
     @torch.no_grad()
     def update(self, counts: bool) -> None:
@@ -61,34 +57,25 @@ class ThresholdLearner:
             self._observe(self.net.decide())
 
     def candidates(self, number: int) -> list[Arch]:
-        """Distinct architectures within the limits, those nearest to a decision first.
+        """Distinct architectures within the limits, those first that are nearest to what the weights decide.
 
-        Repair starts from what is decided, what was decided last, and the best met within the limits.
+        Without limits there is one, what is decided. Raises BudgetInfeasible.
         """
         decided = self.net.decide()
         if not self.limits:
             return [decided]
-        preference = self.preference()
-        met = self.pool.best(STARTS, lambda arch: worth(arch, preference))
-        starts = dict.fromkeys([decided, *list(self.recent)[-4:], *met])
-        answers = sorted((r for arch in starts for r in repairs(arch, preference, self.shares)), key=order)
-        distinct = list({answer.arch: answer for answer in reversed(answers)}.values())[::-1]
-        within = [answer.arch for answer in distinct if answer.within]
-        return (within or [distinct[0].arch])[:number]
+        found = self._met.candidates(decided, self.preference(), number, MOST_SWAPS)
+        return [repaired.arch for repaired in found if repaired.within] or [found[0].arch]
+
+    def preference(self) -> Preference:
+        """What architectures are worth: the logarithm of their chance were indicators drawn by their sigmoids."""
+        return Additive(self.chances().clamp_min(UNLIKELY).log().numpy())
 
     @torch.no_grad()
-    def preference(self) -> Numbers:
-        """What each choice is worth, [S, C]: the logarithm of its chance were indicators drawn by their sigmoids."""
-        rows = []
-        for superkernel in self.net.superkernels:
-            chances = superkernel.margins().sigmoid()
-            gates = superkernel.gates_of(chances)
-            rows.append(superkernel.coefficients(gates).clamp_min(1e-12).log())
-        width = max(map(len, rows))
-        table: Numbers = (
-            torch.stack([torch.cat([r, r.new_full((width - len(r),), -1e9)]) for r in rows]).double().numpy()
-        )
-        return table
+    def chances(self) -> Tensor:
+        """The chance of each operator, [S, C], in float64."""
+        rows = [own.coefficients(own.gates_of(own.margins().sigmoid())) for own in self.net.superkernels]
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).double()
 
     def journal(self) -> dict[str, Any]:
         """What a plot of the search shows, of the state after the last step."""
@@ -103,32 +90,23 @@ class ThresholdLearner:
     @torch.no_grad()
     def shapes(self) -> dict[str, Tensor]:
         """`probabilities` [S, C] of a decision by its sigmoid, and `deviation` [S, m] of kernel weights (Fig. 6)."""
-        chances = torch.from_numpy(self.preference()).exp()
-        return {"probabilities": chances, "deviation": torch.stack([s.deviation() for s in self.net.superkernels])}
+        deviation = torch.stack([own.deviation() for own in self.net.superkernels])
+        return {"probabilities": self.chances(), "deviation": deviation}
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "gains": self.gains.state_dict(),
-            "pool": self.pool.state_dict(),
-            "recent": [list(arch) for arch in self.recent],
-        }
+        return {"gains": self.gains.state_dict(), "met": self._met.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.gains = Gains.load(state["gains"])
-        self.pool.load_state_dict(state["pool"])
-        self.recent = dict.fromkeys(tuple(arch) for arch in state["recent"])
+        self._met.load_state_dict(state["met"])
 
     def _observe(self, decided: Arch) -> None:
         """Move the multipliers by the errors of what is decided, and remember it."""
         if not self.limits:
             return
         errors = [
-            (limit.cost(decided) - self.controller.aim * limit.at_most) / (runtime.unit() * len(decided))
+            (limit.cost(decided) - self.controller.aim * limit.at_most) / (runtime.unit * len(decided))
             for limit, runtime in zip(self.limits, self._runtimes, strict=True)
         ]
         self.gains = self.controller.observe(self.gains, errors, self.lr)
-        self.recent.pop(decided, None)
-        self.recent[decided] = None
-        self.recent = dict(list(self.recent.items())[-RECENT:])
-        if self.shares.fits(decided):
-            self.pool.add(decided, lambda arch: worth(arch, self.preference()))
+        self._met.observe(decided, decided, lambda arch: self.preference().worth(arch))

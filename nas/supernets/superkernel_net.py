@@ -72,8 +72,7 @@ class SuperkernelNet(ChoiceSuperNet):
     def coefficients(self, gates: Sequence[Gates]) -> Tensor:
         """[S, C] of gates, with their gradients."""
         rows = [s.coefficients(g) for s, g in zip(self.superkernels, gates, strict=True)]
-        width = max(len(row) for row in rows)
-        return torch.stack([torch.cat([row, row.new_zeros(width - len(row))]) for row in rows])
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
     def force(self, arch: Arch) -> None:
         """Set the thresholds so that `decide` gives an architecture. Raises IllegalArchitecture."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nascc.nas.core.cost import Cost
+from nascc.nas.core.selection import legal_columns
 from nascc.nas.core.space import Arch
 from nascc.nas.errors import NotAdditive
 from nascc.nas.supernets.indicators import Gates
@@ -68,11 +69,15 @@ class Runtime:
         pairs = zip(self.slots or (), self.net.superkernels, strict=True)
         return [[float(slot(corner(own, k))) for k in range(len(own.ops))] for slot, own in pairs]
 
+    @cached_property
     def unit(self) -> float:
-        """What a slot changes on average between its least and its largest entry."""
-        if self.slots is None:
-            return 1.0
-        return sum(float(_spread(s)) for s in self.slots) / len(self.slots) or 1.0
+        """What a slot changes on average between its cheapest and its dearest operator."""
+        choices = self.net.space.choices
+        legal = legal_columns(choices)
+        even = (legal.double() / legal.sum(1, keepdim=True)).requires_grad_()
+        (slope,) = torch.autograd.grad(self.cost.soft(even), even)
+        spread = slope.masked_fill(~legal, -torch.inf).amax(1) - slope.masked_fill(~legal, torch.inf).amin(1)
+        return float(spread.mean()) or 1.0
 
 
 def slots_of(net: SuperkernelNet, rows: Sequence[Sequence[float]]) -> tuple[SlotRuntime, ...]:
@@ -93,7 +98,3 @@ def corner(superkernel: Superkernel, index: int) -> Gates:
     kernels = (torch.arange(len(superkernel.kernels)) <= kernel).double()
     widths = (torch.arange(len(superkernel.expansions)) <= width).double()
     return Gates(kernels, widths, torch.tensor(float(place is not None), dtype=torch.float64))
-
-
-def _spread(slot: SlotRuntime) -> Tensor:
-    return slot.table.max() - slot.table.min().clamp_max(slot.skip)
