@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, fx
 from torch.fx import Node
 
-from nascc.passes import graph as g
 from nascc.passes.channels.facts import Facts, Step, layout_of, live, positions
 from nascc.passes.channels.moves import MOVES
 from nascc.passes.channels.pointwise import pointwise
@@ -61,21 +60,15 @@ def analyse(gm: fx.GraphModule) -> Analysis:
 
 
 def _step(node: Node, known: Known) -> Step:
-    if node.op == "placeholder":
-        rank = len(g.shape(node)) if isinstance(g.value(node), Tensor) else 0
-        return Step(live(layout_of(node, 1 if rank > 1 else None) if rank else ()))
-    if node.op == "get_attr":
-        return Step(live((1,) * g.constant(node).ndim))
     if node.op == "call_function":
         rule = RULES.get(node.target, pointwise)
         if (step := rule(node, known)) is not None:
             return step
-    return Step(live(_rank_of(node)))
-
-
-def _rank_of(node: Node) -> tuple[int, ...]:
     value = node.meta.get("val")
-    return (1,) * value.ndim if isinstance(value, Tensor) else ()
+    if not isinstance(value, Tensor):
+        return Step(live(()))
+    tells_apart = node.op == "placeholder" and value.ndim > 1
+    return Step(live(layout_of(node, 1 if tells_apart else None), value.dtype))
 
 
 def _origin(node: Node, step: Step, number: dict[Node, int], origins: dict[Node, Origin]) -> Origin:

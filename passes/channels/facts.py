@@ -64,9 +64,9 @@ class Step:
     mixer: Mixer | None = None
 
 
-def live(layout: Sequence[int]) -> Facts:
+def live(layout: Sequence[int], dtype: torch.dtype = torch.float64) -> Facts:
     """Facts of a value of which nothing is known."""
-    return Facts(torch.zeros(tuple(layout), dtype=torch.bool), torch.zeros(tuple(layout), dtype=torch.float64))
+    return Facts(torch.zeros(tuple(layout), dtype=torch.bool), torch.zeros(tuple(layout), dtype=dtype))
 
 
 def settled(constant: Tensor, value: Tensor) -> Facts:

@@ -22,7 +22,7 @@ def pointwise(node: Node, known: Callable[[Node], Facts]) -> Step | None:
     if not is_pointwise(node.target) or not isinstance(g.value(node), Tensor):
         return None
     values = [n for n in node.all_input_nodes if not g.is_constant(n)]
-    if not values or not all(isinstance(n.meta.get("val"), Tensor) for n in values):
+    if not values or not all(map(_has_no_integers, node.all_input_nodes)):
         return None
     rank = len(g.shape(node))
     layouts = [aligned(known(n).layout, rank) for n in values]
@@ -39,6 +39,12 @@ def is_pointwise(target: object) -> bool:
     if not isinstance(target, OpOverload) or torch.Tag.nondeterministic_seeded in target.tags:
         return False
     return target in UNTAGGED or torch.Tag.pointwise in target.tags
+
+
+def _has_no_integers(node: Node) -> bool:
+    """Floating or boolean: where nothing is known a zero stands, by which integers can not be divided."""
+    value = node.meta.get("val")
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.dtype is torch.bool)
 
 
 def aligned(sizes: Sequence[Any], rank: int) -> tuple[Any, ...]:

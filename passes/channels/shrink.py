@@ -57,6 +57,7 @@ class Shrinking:
     def __init__(self, gm: fx.GraphModule, demand: Demand, layers: Layers) -> None:
         self.gm, self.demand, self.steps, self.layers = gm, demand, demand.analysis.steps, layers
         self.new: dict[Node, Node] = {}
+        self.known = set(demand.analysis.nodes)
         self.made: dict[Any, Node] = {}
         self.rewrites: list[Rewrite] = []
 
@@ -89,9 +90,10 @@ class Shrinking:
         return inactive or not all(bool(self.demand.needed[n].all()) for n in values)
 
     def _finish(self, node: Node, new: Node) -> None:
-        self.new[node] = new
-        if new.op == "call_function" and new not in self.new.values():
+        if new not in self.known:
             new.meta["dtype"] = node.meta["dtype"]
+        self.new[node] = new
+        self.known.add(new)
         if self.steps[node].mixer is not None or not all(self.demand.active.get(node, [True])):
             self.rewrites.append(Rewrite(new.name, g.sources(node)))
 

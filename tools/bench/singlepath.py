@@ -14,16 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import ModelProto
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 from torch import nn
 
-from nascc.compiler import compile
 from nascc.nas.core import Arch
 from nascc.nas.core.randomness import rng
-from nascc.nas.costs.random_weights import randomise
 from nascc.nas.costs.tables import TableCost
 from nascc.nas.macro import load_macro
 from nascc.nas.methods import METHODS, run_method
@@ -31,7 +28,8 @@ from nascc.nas.methods.configure import configure, merged
 from nascc.nas.methods.threshold_learner import ThresholdLearner
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Fixed, SyntheticCost
-from nascc.nas.spaces import MacroSpace
+from nascc.nas.spaces import MacroSpace, Part
+from nascc.nas.spaces.macro_space import Place
 from nascc.nas.supernets import recalibrate
 from nascc.nas.supernets.superkernel_net import SuperkernelNet
 from nascc.nas.supernets.superkernel_runtime import Runtime
@@ -39,6 +37,7 @@ from nascc.nas.supernets.weights import WeightTrainer
 from nascc.nas.tasks import Task, TaskConfig, open_task
 from nascc.nas.train import Recipe, evaluate
 from nascc.nas.train.layout import channels_last
+from nascc.tools.bench.macro_onnx import written
 from nascc.tools.bench.ranking import known_or_measured
 from nascc.tools.bench.supernet import saved_bytes, seconds, training_step
 
@@ -131,8 +130,8 @@ def runtime(console: Console, networks: int, rounds: int, side: int, known: Path
     space = MacroSpace(load_macro("singlepath"), 1000, input_shape=(3, side, side))
     draw = rng(0, "runtime")
     archs = [space.random(draw) for _ in range(networks)]
-    pieces = {key: _onnx(module, shape) for key, (module, shape) in _operators(space).items()}
-    whole = {space.name_of(a): _onnx(space.build(a), space.input_shape) for a in archs}
+    pieces = {key: written([part]) for key, part in _operators(space).items()}
+    whole = {space.name_of(a): written(space.parts(a)) for a in archs}
     found = known_or_measured(pieces | whole, known, rounds, console)
     rows = [
         [found.get(_key(place, k), 0.0) for k in range(len(place.ops))]
@@ -152,10 +151,10 @@ def runtime(console: Console, networks: int, rounds: int, side: int, known: Path
     )
 
 
-def _operators(space: MacroSpace) -> dict[str, tuple[nn.Module, tuple[int, int, int]]]:
+def _operators(space: MacroSpace) -> dict[str, Part]:
     """Every searched operator on its own, places of equal shape once."""
     return {
-        _key(place, k): (op.make(place.ctx), place.ctx.shape)
+        _key(place, k): Part(place.name, op, place.ctx, place.slot)
         for place in space.places
         if place.slot is not None
         for k, op in enumerate(place.ops)
@@ -163,13 +162,9 @@ def _operators(space: MacroSpace) -> dict[str, tuple[nn.Module, tuple[int, int, 
     }
 
 
-def _key(place: Any, k: int) -> str:
+def _key(place: Place, k: int) -> str:
     ctx = place.ctx
     return f"{place.ops[k].name} {'x'.join(map(str, ctx.shape))} to {ctx.c_out} stride {ctx.stride}"
-
-
-def _onnx(module: nn.Module, shape: tuple[int, int, int]) -> ModelProto:
-    return compile(randomise(module), shapes=[f"x:1x{'x'.join(map(str, shape))}"], verify=False).onnx
 
 
 def sweep(console: Console, lambdas: Sequence[float], shares: Sequence[str], changes: dict[str, Any]) -> None:
