@@ -9,6 +9,7 @@ from nascc.passes.edit import Edit
 from nascc.passes.eliminate_identities import EliminateIdentities
 from nascc.passes.errors import CanNotRead, PassError, PipelineError
 from nascc.passes.evaluate_constants import EvaluateConstants
+from nascc.passes.extract_superkernel import ExtractSuperkernel
 from nascc.passes.fold_batch_norm import FoldBatchNorm
 from nascc.passes.graph import check_graph
 from nascc.passes.merge_branches import MergeBranches
@@ -21,6 +22,7 @@ PASSES: tuple[type[Pass], ...] = (
     EvaluateConstants,
     EliminateIdentities,
     MergeDuplicates,
+    ExtractSuperkernel,
     FoldBatchNorm,
     MergeBranches,
     CollapseLinear,
@@ -36,6 +38,7 @@ __all__ = [
     "Edit",
     "EliminateIdentities",
     "EvaluateConstants",
+    "ExtractSuperkernel",
     "FoldBatchNorm",
     "GraphPass",
     "MergeBranches",

@@ -72,9 +72,16 @@ def _permute(node: Node) -> Build | None:
 def _neutral(number: float) -> Callable[[Node], Build | None]:
     def rule(node: Node) -> Build | None:
         c = node.args[1]
-        return _keep(node.args[0], node) if is_number(c) and c == number and not node.kwargs else None
+        return _keep(node.args[0], node) if _is_all(c, number) and not node.kwargs else None
 
     return rule
+
+
+def _is_all(c: Any, number: float) -> bool:
+    """Is an operand this number, or a floating constant that holds nothing else?"""
+    if is_number(c):
+        return bool(c == number)
+    return g.is_constant(c) and g.is_floating(c) and bool((g.constant(c) == number).all())
 
 
 def _only_one(node: Node) -> Build | None:

@@ -117,6 +117,13 @@ class Budgets:
     bytes_: Annotated[
         str | None, typer.Option("--bytes", help=BUDGET.format("bytes moved by a batch", "'40MB', '50%'"))
     ] = None
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Latencies that come with nascc, instead of the target's: 'pixel1' (--macro singlepath alone).",
+        ),
+    ] = None
     cost_table: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,7 +144,11 @@ class Budgets:
         names = ("latency", "macs", "params", "energy")
         given = {name: getattr(self, name) for name in names} | {"bytes": self.bytes_}
         budgets = {metric: text for metric, text in given.items() if text is not None}
-        files = {"tables": _files(self.cost_table, "--cost-table"), "networks": _files(self.measured, "--measured")}
+        shipped = {} if self.cost is None else {"latency": _shipped(self.cost)}
+        files = {
+            "tables": _files(self.cost_table, "--cost-table") | shipped,
+            "networks": _files(self.measured, "--measured"),
+        }
         return ({"budgets": budgets} if budgets else {}) | {name: found for name, found in files.items() if found}
 
 
@@ -173,7 +184,10 @@ class Choosing:
 
     macro: Annotated[
         str | None,
-        typer.Option(help="lightnas, proxylessnas, fbnet, mobilenetv2, toy, or a .toml file.  [of the preset]"),
+        typer.Option(
+            help="lightnas, proxylessnas, singlepath, fbnet, mobilenetv2, toy, singlepath_toy, or a .toml file.  "
+            "[of the preset]"
+        ),
     ] = None
     operators: Annotated[
         str | None, typer.Option(help="Operators to choose from: 'k3e3,k5e6,skip'.  [of the macro]")
@@ -287,6 +301,14 @@ def _last(text: str) -> int:
     if kind != "last" or not count.isdecimal():
         raise CommandError(f"--se must be like last:9, got '{text}'")
     return int(count)
+
+
+def _shipped(name: str) -> str:
+    from nascc.nas.costs.shipped import SHIPPED
+
+    if name not in SHIPPED:
+        raise CommandError(f"--cost must be one of {', '.join(SHIPPED)}, got '{name}'; a file goes to --cost-table")
+    return name
 
 
 def _files(given: list[str] | None, option: str) -> dict[str, str]:

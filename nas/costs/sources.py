@@ -6,6 +6,7 @@ from nascc.nas.costs.described import DescribedSpace
 from nascc.nas.costs.networks import read_networks
 from nascc.nas.costs.pairwise_cost import PairwiseCost
 from nascc.nas.costs.predictors import DEFAULT, Predictor, fit_predictor
+from nascc.nas.costs.shipped import SHIPPED, shipped_table
 from nascc.nas.costs.tables import read_table
 from nascc.nas.errors import SearchError
 
@@ -20,7 +21,8 @@ def cost_from(
 ) -> Predictor:
     """The cost of a metric, with its quality where it was fitted.
 
-    Without files it is described; `table` replaces descriptions by a measured table; `networks` corrects either by
+    Without files it is described; `table` replaces descriptions by a measured table, a file or the
+    name of one that comes with nascc (`pixel1`); `networks` corrects either by
     measured networks, as `predictor` says. Energy needs a table, or networks: then it is fitted on latency.
     Raises BadMeasurements, NotCalibrated, SearchError.
     """
@@ -30,7 +32,9 @@ def cost_from(
             "or measured networks (arch, value)"
         )
     base: PairwiseCost
-    if table is not None:
+    if table is not None and str(table) in SHIPPED and metric == "latency":
+        base = shipped_table(str(table), described.space)
+    elif table is not None:
         base = read_table(table, described.space, metric)
     else:
         base = described.cost("latency" if metric == "energy" else metric)

@@ -24,14 +24,14 @@ class RunConfig(Data):
 
     `target` is a profile's name or path, `batch` and `image` (C, H, W) the deployed shape that costs refer to,
     `budgets` what the user asked for by metric ('12ms', '50%'), several values ('5ms,10ms') giving several results.
-    `tables` and `networks` are files of measured costs by metric, of operators and of whole networks, which
-    `predictor` fits. `collapse` is that of `nascc fuse`, for costs and for what is emitted. `macro` and `operators`
-    make the space; `se_last` gives squeeze-and-excitation to the last slots of what is retrained, and costs know of it.
-    `baselines` are networks of equal cost that are trained beside the found one ('random:5,width,resolution');
-    `transform_first` has it trained collapsed too, with biases and with batch norms. `teacher` is a model file whose
-    logits retraining learns from too. `source` is a run whose profile and search are taken over. Supernets work on
-    `threads` processor threads (None: as many as torch takes), which is part of the configuration because the last bits
-    of sums depend on it. `preset` says where values came from.
+    `tables` and `networks` are files of measured costs by metric, of operators (or the name of a table that comes
+    with nascc) and of whole networks, which `predictor` fits. `collapse` is that of `nascc fuse`, for costs and for
+    what is emitted. `macro` and `operators` make the space; `se_last` gives squeeze-and-excitation to the last slots
+    of what is retrained, and costs know of it. `baselines` are networks of equal cost that are trained beside the
+    found one ('random:5,width,resolution'); `transform_first` has it trained collapsed too, with biases and with batch
+    norms. `teacher` is a model file whose logits retraining learns from too. `source` is a run whose profile and
+    search are taken over. Supernets work on `threads` processor threads (None: as many as torch takes), which is part
+    of the configuration because the last bits of sums depend on it. `preset` says where values came from.
     """
 
     method: str

@@ -2,6 +2,7 @@
 
 from nascc.nas.plots.architecture import plot_architecture
 from nascc.nas.plots.curves import plot_budget, plot_curves
+from nascc.nas.plots.deviation import plot_deviation
 from nascc.nas.plots.draw import draw_report
 from nascc.nas.plots.predictor import plot_predictor
 from nascc.nas.plots.probabilities import plot_probabilities
@@ -11,6 +12,7 @@ __all__ = [
     "plot_architecture",
     "plot_budget",
     "plot_curves",
+    "plot_deviation",
     "plot_predictor",
     "plot_probabilities",
 ]

@@ -7,6 +7,7 @@ from nascc.compiler.report import Report, Series
 from nascc.nas.plots.architecture import plot_architecture
 from nascc.nas.plots.canvas import UNITS, Curve
 from nascc.nas.plots.curves import plot_budget, plot_curves
+from nascc.nas.plots.deviation import plot_deviation
 from nascc.nas.plots.predictor import plot_predictor
 from nascc.nas.plots.probabilities import plot_probabilities
 from nascc.nas.run.files import write_whole
@@ -32,6 +33,7 @@ def plots(report: Report) -> Plots:
         yield from _groups(phase, found)
         yield from _probabilities(phase, found, report)
         yield from _predictor(phase, found)
+        yield from _deviation(phase, found, report)
     if report.search is not None and report.search.best is not None and report.search.best.blocks:
         yield "architecture", plot_architecture("architecture", report.search.best.blocks)
 
@@ -74,6 +76,15 @@ def _predictor(phase: str, found: Named) -> Plots:
         predicted, truth = _curve(found["predicted"]), _curve(found["truth"])
         if predicted and truth:
             yield f"{phase}-predictor", plot_predictor(f"{phase}: predictor", "cost", predicted[1], truth[1])
+
+
+def _deviation(phase: str, found: Named, report: Report) -> Plots:
+    if (series := found.get("deviation")) is None or not isinstance(series.values[-1], list):
+        return
+    rows = [[float(v) for v in row if isinstance(v, int | float)] for row in series.values[-1] if isinstance(row, list)]
+    slots = [slot.name for slot in report.search.slots] if report.search is not None else []
+    names = slots if len(slots) == len(rows) else []
+    yield f"{phase}-deviation", plot_deviation(f"{phase}: kernels at step {series.steps[-1]}", rows, names)
 
 
 def _curve(series: Series) -> Curve | None:

@@ -1,7 +1,8 @@
 """Curves from a journal: everything a phase logged over its steps.
 
 Plots know these names: a metric such as `latency` (ms) beside `latency_limit`, `lambda`, everything that ends in
-`loss` or `accuracy`, `probabilities` (one row per slot, one column per operator), `predicted` beside `truth`.
+`loss` or `accuracy`, `probabilities` (one row per slot, one column per operator), `predicted` beside `truth`,
+`deviation` (one row per slot: core and shells of its kernel).
 """
 
 from collections.abc import Iterable

@@ -1,10 +1,10 @@
 """Trains the weights of a supernet: one optimiser step over the selections of a step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nascc.nas.core.selection import Sel
 from nascc.nas.core.supernet import SuperNet
@@ -20,17 +20,20 @@ State = dict[str, Any]
 
 
 class WeightTrainer:
-    """Steps of `recipe` over batches of `split`; the single epoch of the recipe spans `total` steps.
+    """Steps of `recipe` over batches of `split`; its epochs, mostly one, span `total` steps.
 
     Gradients of several selections are added up one after the other, so that memory stays that of one path; what comes
-    before the first searched block runs once for all of them.
+    before the first searched block runs once for all of them. `others` are parameters that somebody else trains.
     """
 
-    def __init__(self, net: SuperNet, split: Split, recipe: Recipe, total: int, seed: int) -> None:
+    def __init__(
+        self, net: SuperNet, split: Split, recipe: Recipe, total: int, seed: int, others: Sequence[nn.Parameter] = ()
+    ) -> None:
         self.net = channels_last(net)
         self.recipe, self.total = recipe, total
         self.batches = Batches(split, recipe.batch_size, seed, "supernet")
-        self.optimiser = build_optimiser(net, recipe)
+        left = {id(parameter) for parameter in others}
+        self.optimiser = build_optimiser([p for p in net.parameters() if id(p) not in left], recipe)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Images [N, C, H, W] and labels [N] of a step."""
@@ -50,8 +53,23 @@ class WeightTrainer:
             losses.append(loss.detach())
         if shared.requires_grad:
             shared.backward(leaf.grad)  # type: ignore[no-untyped-call]
-        descend(self.optimiser, learning_rate(self.recipe, step, self.total), self.recipe.clip)
+        self._descend(step)
         return float(torch.stack(losses).mean())
+
+    def step_with(
+        self, step: int, forward: Callable[[Tensor], Tensor], extra: Callable[[], Tensor | None]
+    ) -> tuple[float, float]:
+        """One optimiser step on the loss of `forward` plus what `extra` gives after it; returns both terms."""
+        images, labels = self.batch(step)
+        loss = training_loss(forward(images), labels, self.recipe)
+        more = extra()
+        (loss if more is None else loss + more.to(loss.dtype)).backward()  # type: ignore[no-untyped-call]
+        self._descend(step)
+        return float(loss.detach()), 0.0 if more is None else float(more.detach())
+
+    def _descend(self, step: int) -> None:
+        rate = learning_rate(self.recipe, step, max(1, self.total // self.recipe.epochs))
+        descend(self.optimiser, rate, self.recipe.clip)
 
     def state_dict(self) -> State:
         return {"supernet": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Optimizer, RMSprop
 
 from nascc.nas.train.recipe import Recipe
 
 
 def build_optimiser(parameters: nn.Module | Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
-    """SGD over those parameters that want a gradient, in a fixed order.
+    """SGD, or RMSProp, over those parameters that want a gradient, in a fixed order.
 
     Vectors (batch norms, biases) are in a group of their own, without weight decay unless the recipe decays norms.
     A parameter without a gradient is left alone by a step, momentum included.
@@ -24,8 +24,11 @@ def build_optimiser(parameters: nn.Module | Iterable[nn.Parameter], recipe: Reci
             "weight_decay": recipe.weight_decay if recipe.decay_norms else 0.0,
         },
     ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimiser == "rmsprop":
+        return RMSprop(groups, lr=recipe.lr, alpha=0.9, eps=1e-3, momentum=recipe.momentum)
     return SGD(
-        [group for group in groups if group["params"]],
+        groups,
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,

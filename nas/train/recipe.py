@@ -45,24 +45,25 @@ class Linear(_Data):
 
 
 class Recipe(_Data):
-    """Stochastic gradient descent with momentum, and everything around it.
+    """Stochastic gradient descent with momentum, or RMSProp, and everything around it.
 
     `lr` is the largest learning rate. `cosine` rises linearly from `warmup_lr` over `warmup_epochs`, then falls to 0;
     `one_cycle` rises from lr / 25 over the first 30 % of the steps, then falls to 0, both along half a cosine, and has
-    no warm-up of its own. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than
-    `clip` are scaled to it. `ema` is the decay of averaged weights, which replace the last ones. `linear` says how
-    linear operators are trained. Dropout belongs to the network, augmentation to the task.
+    no warm-up of its own; `exponential` falls to 0.97 of itself every 2.4 epochs. `rmsprop` has a decay of 0.9 and an
+    epsilon of 1e-3. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than `clip` are
+    scaled to it. `ema` is the decay of averaged weights, which replace the last ones. `linear` says how linear
+    operators are trained. Dropout belongs to the network, augmentation to the task.
     """
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
-    optimiser: Literal["sgd"] = "sgd"
+    optimiser: Literal["sgd", "rmsprop"] = "sgd"
     lr: Positive
     momentum: BelowOne = 0.9
     nesterov: bool = False
     weight_decay: NotNegative = 3e-5
     decay_norms: bool = False
-    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    schedule: Literal["cosine", "one_cycle", "exponential"] = "cosine"
     warmup_epochs: NotNegative = 0.0
     warmup_lr: NotNegative = 0.0
     label_smoothing: BelowOne = 0.0
@@ -77,6 +78,8 @@ class Recipe(_Data):
             raise ValueError("one_cycle rises by itself; leave warmup_epochs out")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warm-up must be shorter than {self.epochs} epochs, got {self.warmup_epochs:g}")
+        if self.nesterov and self.optimiser != "sgd":
+            raise ValueError(f"nesterov is for sgd, not for {self.optimiser}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
         if self.linear.training == "hybrid" and self.linear.epochs > self.epochs:

@@ -22,7 +22,8 @@ def search(
     method: Annotated[
         str,
         typer.Option(
-            help="dw-nas: blocks that train as three convolutions and deploy as one; lightnas: none of those."
+            help="dw-nas: blocks that train as three convolutions and deploy as one; lightnas: none of those; "
+            "single-path: one superkernel holds every choice, and a search is little more than a training."
         ),
     ] = DEFAULT_METHOD,
     preset: Annotated[
