@@ -3,9 +3,9 @@
 import itertools
 import random
 
-import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from torch import Tensor, nn
 
 from kit import ir, outputs, relative_error
@@ -123,21 +123,20 @@ def test_eight_decisions_are_the_emitted_block(bits: tuple[bool, ...]) -> None:
     assert compiled.report.verification == "done"
     kernels = [tuple(v.shape) for _, v in g.constants(compiled.graph) if v.ndim == 4]
     assert [k for k in kernels if k[-1] > 1] == ([] if found is None else [(found[1], 1, found[0], found[0])])
-    assert len(kernels) == (1 if found is None else 3 if bits[2] else 1) or len(kernels) <= 5
-    onnx = compiled.onnx
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(onnx.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = InferenceSession(compiled.onnx.SerializeToString(), providers=["CPUExecutionProvider"])
     (name,) = (i.name for i in session.get_inputs())
-    np.testing.assert_allclose(session.run(None, {name: x.numpy()})[0], wanted.numpy(), rtol=1e-5, atol=2e-6)
+    found_there = torch.from_numpy(session.run(None, {name: x.numpy()})[0])
+    assert relative_error([wanted], [found_there]) <= 1e-6
 
 
 def test_the_pass_makes_of_a_supernet_what_extract_does() -> None:
-    net = SuperkernelNet(WIDE).double()
+    """Two slots: one keeps shapes, the skip of the other projects; neither of them decides for it."""
+    space = MacroSpace(WIDE.macro.model_copy(update={"stages": WIDE.macro.stages[:1]}), 4, WIDE.operators, (1, 8, 8))
+    net = SuperkernelNet(space).double()
     randomise(net)
-    arch = WIDE.random(random.Random(1))
+    arch = space.parse("k5e4.5 skip")
     net.force(arch)
-    x = torch.randn(2, *WIDE.input_shape, dtype=torch.float64)
+    x = torch.randn(2, *space.input_shape, dtype=torch.float64)
     gm = ir(net.eval(), x)
     before = g.copy_graph(gm)
     run_pass(ExtractSuperkernel(), gm)
@@ -248,10 +247,14 @@ def test_a_threshold_that_is_no_number_decides_nothing() -> None:
         net.superkernels[2].thresholds[0] = float("nan")
     with pytest.raises(Diverged, match="must be a number, found NaN"):
         net.decide()
-    gm = ir(net.eval(), x := torch.randn(1, *TOY.input_shape))
+    small = Net(exact_block()).double()
+    with torch.no_grad():
+        small.block.thresholds[0] = float("nan")
+    gm = ir(small, x := torch.randn(1, 6, 9, 9, dtype=torch.float64))
     before = g.copy_graph(gm)
     run_pass(ExtractSuperkernel(), gm)  # in eval mode a comparison with NaN is false: the shell is dropped
     assert relative_error(outputs(before, [x]), outputs(gm, [x])) <= 1e-10
+    assert max(w.shape[-1] for _, w in g.constants(gm) if w.ndim == 4) == 3
 
 
 def uniform(space: MacroSpace, name: str) -> Arch:

@@ -7,6 +7,7 @@ measured on this CPU against Eqs. 10 to 12 on measured operators (Fig. 7). sweep
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from nascc.nas.macro import load_macro
 from nascc.nas.methods import METHODS, run_method
 from nascc.nas.methods.configure import configure, merged
 from nascc.nas.methods.threshold_learner import ThresholdLearner
+from nascc.nas.phases.adopted import DESCRIPTIONS
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Fixed, SyntheticCost
 from nascc.nas.spaces import MacroSpace, Part
@@ -169,31 +172,32 @@ def _key(place: Place, k: int) -> str:
 
 def sweep(console: Console, lambdas: Sequence[float], shares: Sequence[str], changes: dict[str, Any]) -> None:
     """The runtime that each lambda leaves, and what limits leave without one."""
-    rows = []
-    for value in lambdas:
-        fixed = {"architecture": {"controller": "fixed", "lambda_": value}}
-        rows.append((f"lambda {value:g}", *_searched(fixed | changes, "100%")))
-    limits = [(f"--latency {share}", *_searched(changes, share)) for share in shares]
-    table = Table("asked", "decided ms", "found ms", "limit ms", "found")
-    for name, decided, found, limit, arch in (*rows, *limits):
-        table.add_row(name, f"{decided:.3f}", f"{found:.3f}", "" if limit is None else f"{limit:.3f}", arch)
-    console.print(table)
-    rank = spearmanr(lambdas, [row[1] for row in rows]).statistic
+    asked = [("100%", {"controller": "fixed", "lambda_": value}) for value in lambdas]
+    decided = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (latency, own) in enumerate([*asked, *((share, {}) for share in shares)]):
+            found = _searched(changes | {"architecture": own}, latency, Path(folder), number)
+            decided.append(found["decided"])
+            words = [f"{name} {value if isinstance(value, str) else f'{value:.3f}'}" for name, value in found.items()]
+            console.print(f"{own or f'--latency {latency}'}: {', '.join(words)}", highlight=False)
+    rank = spearmanr(lambdas, decided[: len(lambdas)]).statistic
     console.print(f"Spearman of lambda and runtime {rank:.3f} (goal <= -0.9)", highlight=False)
 
 
-def _searched(changes: dict[str, Any], latency: str) -> tuple[float, float, float | None, str]:
-    """(ms of what the weights decided, of what was found, the limit, the network) of a search on the toy task."""
+def _searched(changes: dict[str, Any], latency: str, folder: Path, number: int) -> dict[str, float | str]:
+    """Milliseconds of what the weights decided and of what was found, the limit, the network: on the toy task."""
     method = METHODS["single-path"]
     asked = merged({"budgets": {"latency": latency}, "baselines": "none"}, changes)
     config = configure(method, "toy", "nano", TaskConfig(), asked)
-    with tempfile.TemporaryDirectory() as folder, RunDirectory.create(Path(folder) / "run", config) as run:
+    with RunDirectory.create(folder / str(number), config) as run:
+        if number:  # the space is the same: nothing has to be compiled again
+            shutil.copyfile(folder / "0" / PROFILE / DESCRIPTIONS, run.phase_folder(PROFILE) / DESCRIPTIONS)
         run_method(method, run, until="search")
-        result, profile = run.result("search"), run.result("profile")
+        result, limits = run.result("search"), run.result(PROFILE)["limits"][""]
         lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
     last = [line for line in lines if line["phase"] == "search" and "step" in line][-1]
-    limit = profile["limits"][""].get("latency")
-    return last["latency"], result["cost"]["latency"], limit, result["name"]
+    found = {"decided": last["latency"], "found": result["cost"]["latency"], **limits, "network": result["name"]}
+    return {"limit" if name == "latency" else name: value for name, value in found.items()}
 
 
 def main() -> None:
