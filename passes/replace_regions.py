@@ -64,12 +64,13 @@ class ReplaceRegions(GraphPass[_Plan]):
         rewrites = []
         for name in plan.constants:
             _set(gm, name, self.constants[name])
+        became: dict[Node, Node] = {}
         for region, begin, end in plan.regions:
             edit = Edit(end)
-            new = _inlined(edit, region, begin)
-            paths = g.sources(new) if new is not begin else ()
+            new = _inlined(edit, region, became.get(begin, begin))
             edit.replace(end, new)
-            rewrites.append(Rewrite(new.name, g.sources(new) or paths))
+            became[end] = new
+            rewrites.append(Rewrite(new.name, g.sources(new)))
         gm.meta[DONE] = gm.meta.get(DONE, set()) | {region.name for region, *_ in plan.regions} | set(plan.constants)
         return tuple(rewrites)
 

@@ -9,6 +9,10 @@ from nascc.nas.program.solve import Solver, solve
 
 SHARE = 0.7
 """Of the free layers, at most so many may be the same in two solutions (hant.md, Eq. 4)."""
+FEW = 400
+"""Variables for which proving the optimum takes no time."""
+LATER = Solver(gap=0.05, nodes=3)
+"""When later solves of larger programs stop."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,13 @@ def diverse(
 ) -> tuple[Found, ...]:
     """Up to `count` solutions, best first as they were found; any two agree in at most floor(share * N) free layers.
 
-    `first` stops the first solve, by default at the optimum, `then` the others, by default at a gap of 2 %. Fewer come
-    back where no more exist. Raises BudgetInfeasible.
+    `first` stops the first solve, by default at the optimum; `then` the others, by default at a gap of 5 %, and at the
+    optimum too where there are few variables. Fewer come back where no more exist. Raises BudgetInfeasible.
     """
     overlap = math.floor(share * len(program.free) + 1e-9)
     found: list[Arch] = []
     for k in range(count):
-        solver = (first or Solver()) if k == 0 else (then or Solver(gap=0.02, nodes=50))
+        solver = (first or Solver()) if k == 0 else (then or _later(program))
         arch = solve(program, solver, others=found, overlap=overlap)
         if arch is None:
             break
@@ -42,3 +46,7 @@ def diverse(
         if not program.free:
             break
     return tuple(Found(arch, program.objective(arch)) for arch in found)
+
+
+def _later(program: Program) -> Solver:
+    return Solver() if program.offsets[-1] <= FEW else LATER

@@ -13,9 +13,7 @@ Vector = NDArray[np.float64]
 MOST_MOVES = 400
 
 
-def repaired(
-    program: Program, arch: Arch, *, others: Sequence[Arch] = (), overlap: int | None = None
-) -> Arch | None:
+def repaired(program: Program, arch: Arch, *, others: Sequence[Arch] = (), overlap: int | None = None) -> Arch | None:
     """The choice with as few and as cheap changes as a descent finds that keeps budgets and overlaps; None: none found.
 
     Each change lowers the sum of what is broken, and costs as little score for it as any.

@@ -1,6 +1,9 @@
 """One solution of an integer program by HiGHS, stopped by gap and nodes, never by the clock."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +44,8 @@ def solve(
     """The best choice that shares at most `overlap` free layers with each of `others`; None where there is none.
 
     First the relaxed program; then what a local search finds from there bounds the objective from above, and variables
-    that would break that bound are left out, which loses nothing: what is left is small. Deterministic. Raises
+    that would break that bound are left out, which loses nothing: what is left is small. A start within the gap is the
+    answer. Deterministic. Raises
     BudgetInfeasible where not even the budgets alone can be kept.
     """
     solver = solver or Solver()
@@ -53,9 +57,12 @@ def solve(
     start = repaired(program, program.arch(relaxed.values), others=others, overlap=overlap)
     allowed = np.ones(len(relaxed.values), dtype=bool)
     if start is not None:
+        start = improved(program, start, others=others, overlap=overlap)
         room = program.objective(start) * len(program.sizes) - relaxed.bound
         allowed = relaxed.reduced <= room + MARGIN * max(1.0, abs(relaxed.bound))
         allowed[_chosen(program, start)] = True
+        if solver.gap and room <= solver.gap * abs(relaxed.bound):
+            return start
     found = _integer(program, solver, rows, upper, allowed)
     best = [a for a in (start, found) if a is not None]
     if not best:
@@ -105,19 +112,34 @@ def _integer(
     constraints = [LinearConstraint(_one_each(program)[:, kept], 1.0, 1.0)]
     if len(upper):
         constraints.append(LinearConstraint(rows[:, kept], -np.inf, upper))
-    found = milp(
-        program.vector(program.scores)[kept],
-        integrality=np.ones(len(kept)),
-        bounds=Bounds(0, 1),
-        constraints=constraints,
-        options={"mip_rel_gap": solver.gap, "node_limit": solver.nodes},
-    )
+    with _no_words():
+        found = milp(
+            program.vector(program.scores)[kept],
+            integrality=np.ones(len(kept)),
+            bounds=Bounds(0, 1),
+            constraints=constraints,
+            options={"mip_rel_gap": solver.gap, "node_limit": solver.nodes},
+        )
     if found.x is None:
         return None
     values = np.zeros(len(allowed))
     values[kept] = found.x
     arch = program.arch(values)
     return arch if program.keeps(arch) else None
+
+
+@contextlib.contextmanager
+def _no_words() -> Iterator[None]:
+    """HiGHS leaves a line of its own debugging on standard output now and then, which belongs to reports."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _chosen(program: Program, arch: Arch) -> list[int]:

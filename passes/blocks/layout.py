@@ -1,5 +1,8 @@
 """Which values are images in channels, rows and columns: [N, C, H, W]."""
 
+import operator
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.fx import Node
@@ -16,6 +19,14 @@ IMAGES = (
     aten.adaptive_avg_pool2d.default,
 )
 """Calls whose first argument and result are images when they have four dimensions."""
+PARTS = (
+    aten.cat.default,
+    aten.slice.Tensor,
+    aten.split_with_sizes.default,
+    aten.channel_shuffle.default,
+    operator.getitem,
+)
+"""Calls that divide, join or reorder channels: their arguments are images where their results are."""
 
 
 def image_values(flow: Flow) -> set[Node]:
@@ -23,17 +34,23 @@ def image_values(flow: Flow) -> set[Node]:
     found = {n for node in flow.nodes if g.is_call(node, *IMAGES) for n in (node, node.args[0]) if _has_rank_4(n)}
     edges: dict[Node, set[Node]] = {}
     for node in flow.nodes:
-        if torch.Tag.pointwise in getattr(node.target, "tags", ()) and _has_rank_4(node):
-            for other in node.all_input_nodes:
-                if _has_rank_4(other) and g.shape(other) == g.shape(node):
-                    edges.setdefault(node, set()).add(other)
-                    edges.setdefault(other, set()).add(node)
+        for other in _alike(node):
+            edges.setdefault(node, set()).add(other)
+            edges.setdefault(other, set()).add(node)
     stack = list(found)
     while stack:
         for other in edges.get(stack.pop(), set()) - found:
             found.add(other)
             stack.append(other)
     return found
+
+
+def _alike(node: Node) -> Iterator[Node]:
+    """The arguments of a call that are images if, and only if, its result is one."""
+    if g.is_call(node, *PARTS):
+        yield from (n for n in node.all_input_nodes if _has_rank_4(n) or not isinstance(n.meta.get("val"), Tensor))
+    elif torch.Tag.pointwise in getattr(node.target, "tags", ()) and _has_rank_4(node):
+        yield from (n for n in node.all_input_nodes if _has_rank_4(n) and g.shape(n) == g.shape(node))
 
 
 def _has_rank_4(node: object) -> bool:
