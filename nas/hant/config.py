@@ -60,6 +60,17 @@ class Solving(Data):
     norms: Norms = "recal"
 
 
+class ModelSource(Data):
+    """Where the teacher came from: what `nascc compress` was given, and the file's SHA-256; the run has a copy."""
+
+    file: str | None = None
+    callable: str | None = None
+    kwargs: str | None = None
+    state_key: str | None = None
+    allow_pickle: bool = False
+    sha256: str | None = None
+
+
 class HantConfig(RunConfig):
     """A run of HANT.
 
@@ -72,8 +83,7 @@ class HantConfig(RunConfig):
     """
 
     macro: Macro | None = None  # type: ignore[assignment]
-    model: str | None = None
-    model_sha256: str | None = None
+    model: ModelSource | None = None
     teacher_operator: str = "k5e6"
     new_head: bool = False
     blocks: tuple[str, ...] = ()

@@ -55,19 +55,28 @@ def solve(
         _require_possible(program)
         return None
     start = repaired(program, program.arch(relaxed.values), others=others, overlap=overlap)
-    allowed = np.ones(len(relaxed.values), dtype=bool)
     if start is not None:
-        start = improved(program, start, others=others, overlap=overlap)
-        room = program.objective(start) * len(program.sizes) - relaxed.bound
-        allowed = relaxed.reduced <= room + MARGIN * max(1.0, abs(relaxed.bound))
-        allowed[_chosen(program, start)] = True
-        if solver.gap and room <= solver.gap * abs(relaxed.bound):
-            return start
+        allowed = _worth_it(program, relaxed, start)
+        start = improved(program, start, others=others, overlap=overlap, allowed=allowed)
+    room = np.inf if start is None else program.objective(start) * len(program.sizes) - relaxed.bound
+    if start is not None and room <= solver.gap * abs(relaxed.bound):
+        return start
+    allowed = _worth_it(program, relaxed, start)
     found = _integer(program, solver, rows, upper, allowed)
-    best = [a for a in (start, found) if a is not None]
-    if not best:
-        return None
-    return improved(program, min(best, key=program.objective), others=others, overlap=overlap)
+    if found is None:
+        return start
+    found = improved(program, found, others=others, overlap=overlap, allowed=allowed)
+    return found if start is None or program.objective(found) < program.objective(start) else start
+
+
+def _worth_it(program: Program, relaxed: Relaxed, start: Arch | None) -> NDArray[np.bool_]:
+    """Variables that a choice better than `start` can hold: the bound and their reduced cost stay below it."""
+    if start is None:
+        return np.ones(len(relaxed.values), dtype=bool)
+    room = program.objective(start) * len(program.sizes) - relaxed.bound
+    allowed: NDArray[np.bool_] = relaxed.reduced <= room + MARGIN * max(1.0, abs(relaxed.bound))
+    allowed[_chosen(program, start)] = True
+    return allowed
 
 
 def _rows(program: Program, others: Sequence[Arch], overlap: int | None) -> tuple[csr_array, Vector]:
