@@ -15,12 +15,20 @@ PAIRS = 64
 """Changes that are tried together with another one, the best first."""
 
 
-def repaired(program: Program, arch: Arch, *, others: Sequence[Arch] = (), overlap: int | None = None) -> Arch | None:
+def repaired(
+    program: Program,
+    arch: Arch,
+    *,
+    others: Sequence[Arch] = (),
+    overlap: int | None = None,
+    allowed: Mask | None = None,
+) -> Arch | None:
     """The choice with as few and as cheap changes as a descent finds that keeps budgets and overlaps; None: none found.
 
-    Each change lowers the sum of what is broken, and costs as little score for it as any.
+    Each change lowers the sum of what is broken, and costs as little score for it as any. `allowed` [variables] says
+    which operators may be changed to.
     """
-    state = _State(program, arch, others, overlap)
+    state = _State(program, arch, others, overlap, allowed)
     for _ in range(MOST_MOVES):
         if state.broken <= 0:
             return state.arch

@@ -19,6 +19,10 @@ from nascc.nas.program.repair import improved, repaired
 Vector = NDArray[np.float64]
 INFEASIBLE = 2
 MARGIN = 1e-9
+NEAR = 1500
+"""Variables of least reduced cost that repair may choose."""
+STARTS = 4
+"""Solutions found last from which a local search starts too."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,8 @@ def solve(
     if relaxed is None:
         _require_possible(program)
         return None
-    start = repaired(program, program.arch(relaxed.values), others=others, overlap=overlap)
-    if start is not None:
-        allowed = _worth_it(program, relaxed, start)
-        start = improved(program, start, others=others, overlap=overlap, allowed=allowed)
-    room = np.inf if start is None else program.objective(start) * len(program.sizes) - relaxed.bound
-    if start is not None and room <= solver.gap * abs(relaxed.bound):
+    start = _start(program, relaxed, solver.gap, others, overlap)
+    if start is not None and _room(program, relaxed, start) <= solver.gap * abs(relaxed.bound):
         return start
     allowed = _worth_it(program, relaxed, start)
     found = _integer(program, solver, rows, upper, allowed)
@@ -69,11 +69,35 @@ def solve(
     return found if start is None or program.objective(found) < program.objective(start) else start
 
 
+def _start(program: Program, relaxed: Relaxed, gap: float, others: Sequence[Arch], overlap: int | None) -> Arch | None:
+    """The best that a local search finds from the relaxed solution, or from solutions that were found before.
+
+    It ends as soon as one is within the gap.
+    """
+    near = np.zeros(len(relaxed.values), dtype=bool)
+    near[np.argsort(relaxed.reduced, kind="stable")[:NEAR]] = True
+    best: Arch | None = None
+    for origin in (program.arch(relaxed.values), *others[:1], *others[-STARTS:]):
+        found = repaired(program, origin, others=others, overlap=overlap, allowed=near)
+        if found is not None:
+            allowed = _worth_it(program, relaxed, found)
+            found = improved(program, found, others=others, overlap=overlap, allowed=allowed)
+            best = found if best is None or program.objective(found) < program.objective(best) else best
+            if _room(program, relaxed, best) <= gap * abs(relaxed.bound):
+                break
+    return best
+
+
+def _room(program: Program, relaxed: Relaxed, arch: Arch) -> float:
+    """How far the sum of scores is above what is possible at best."""
+    return program.objective(arch) * len(program.sizes) - relaxed.bound
+
+
 def _worth_it(program: Program, relaxed: Relaxed, start: Arch | None) -> NDArray[np.bool_]:
     """Variables that a choice better than `start` can hold: the bound and their reduced cost stay below it."""
     if start is None:
         return np.ones(len(relaxed.values), dtype=bool)
-    room = program.objective(start) * len(program.sizes) - relaxed.bound
+    room = _room(program, relaxed, start)
     allowed: NDArray[np.bool_] = relaxed.reduced <= room + MARGIN * max(1.0, abs(relaxed.bound))
     allowed[_chosen(program, start)] = True
     return allowed
