@@ -86,7 +86,7 @@ def _located(flow: Flow, region: Region) -> tuple[Node, Node] | Reject:
         return Reject(last, f"region '{region.name}' must lie on the way of the data, but there is no '{missing[0]}'")
     begin, end = by_name[region.begin], by_name[region.end]
     span = Span(flow.position[begin] + 1, flow.position[end], region.name)
-    if len(span) < 1:
+    if span.size < 1:
         return Reject(end, f"region '{region.name}' must end behind its beginning")
     if (inputs := flow.inputs(span)) != (begin,) or flow.outputs(span) != (end,):
         told = ", ".join(f"'{g.label(n)}'" for n in inputs)

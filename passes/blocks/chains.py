@@ -43,7 +43,7 @@ def resolutions(flow: Flow, span: Span) -> int:
 def _ends(flow: Flow, run: list[Span], atom: Span, weight: int) -> bool:
     """Must a run end before this part?"""
     held = sum(is_weighted(node) for part in run for node in flow.calls(part))
-    alone = any(len(part) > 1 for part in run) or (len(atom) > 1 and weight > 0)
+    alone = any(part.size > 1 for part in run) or (atom.size > 1 and weight > 0)
     shrinks = _side(flow.end(atom)) != _side(flow.end(run[-1]))
     return shrinks or (weight > 0 and (alone or held >= PAIR)) or _is_odd(flow, atom)
 

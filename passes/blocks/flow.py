@@ -19,7 +19,9 @@ class Span:
     last: int
     name: str = ""
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """The number of calls; not above 0 where it ends before it begins."""
         return self.last - self.first + 1
 
     def holds(self, other: "Span") -> bool:

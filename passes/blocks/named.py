@@ -50,11 +50,11 @@ def _chosen(pattern: str, spans: Sequence[Span]) -> list[Span]:
         ends = [next((s for s in spans if s.name == name), None) for name in (first, last)]
         return [Span(ends[0].first, ends[1].last, pattern)] if ends[0] and ends[1] else []
     depth = pattern.count(".")
-    return [s for s in spans if fnmatchcase(s.name, pattern) and s.name.count(".") == depth]
+    return [s for s in spans if fnmatchcase(s.name.partition("@")[0], pattern) and s.name.count(".") == depth]
 
 
 def _place(flow: Flow, span: Span, images: set[fx.Node]) -> Place | Reject:
-    if len(span) < 1:
+    if span.size < 1:
         return Reject(flow.nodes[0], f"block '{span.name}' must hold something, but its second module stands first")
     if RANGE not in span.name and not is_whole(flow, span):
         return Reject(flow.end(span), f"block '{span.name}' must be run at one stretch, but other modules run between")

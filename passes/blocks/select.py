@@ -100,7 +100,7 @@ class _Finder:
         """The largest modules inside, which do not overlap."""
         at = span.first
         for module in self.modules:
-            if module.first >= at and span.holds(module) and len(module) < len(span):
+            if module.first >= at and span.holds(module) and module.size < span.size:
                 yield module
                 at = module.last + 1
 
@@ -119,7 +119,7 @@ class _Finder:
 
     def _branches(self, span: Span) -> bool:
         """Does a part with weights run beside another way?"""
-        return any(len(atom) > 1 and self._weight(atom) for atom in self.flow.atoms(span))
+        return any(atom.size > 1 and self._weight(atom) for atom in self.flow.atoms(span))
 
     def _weight(self, span: Span) -> int:
         return sum(map(is_weighted, self.flow.calls(span)))
