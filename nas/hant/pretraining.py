@@ -30,7 +30,7 @@ class Round:
     def __init__(
         self, teacher: Chain, split: Split, candidates: Mapping[int, nn.Module], settings: Pretraining, seed: int
     ) -> None:
-        self.teacher, self.settings, self.seed = channels_last(teacher).eval(), settings, seed
+        self.teacher, self.settings, self.seed = teacher.eval(), settings, seed
         self.candidates = {slot: channels_last(module.train()) for slot, module in sorted(candidates.items())}
         batches = Batches(split, settings.batch_size, seed, NAME)
         per_epoch = min(batches.steps_per_epoch, -(-(settings.images or len(split)) // batches.batch_size))

@@ -1,6 +1,6 @@
 """The phase that picks a student: an integer program, many solutions, and all of them judged with trained candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -179,23 +179,27 @@ class Picking:
         return chosen_images(self.study.task.split(SPLIT), solving.images, scoring.batch_size, scoring.images)
 
     def within(self, judged: Sequence[tuple[Found, Judged]]) -> tuple[Arch, dict[str, float], bool]:
-        """The best student whose compiled network keeps the budgets; with corrected tables where the best does not.
+        """The best student whose compiled network keeps the budgets; where the first does not, with corrected tables too.
 
         Raises LimitBroken where not even then.
         """
-        ranked = [one.arch for one, _ in sorted(judged, key=lambda pair: (pair[1].loss, pair[0].arch))]
+        ranked = self._ranked(one.arch for one, _ in judged)
         cost = self.compiled(ranked[0])
         if self.fits(cost):
             return ranked[0], cost, False
         corrected = {m: own.corrected(own.of(ranked[0]), cost[m]) for m, own in self.costs.items()}
-        again = [one.arch for one in self._again(corrected)]
-        for arch in sorted(again, key=lambda arch: (self.judged(arch).loss, arch)):
+        again = self._ranked({*ranked[1:], *(one.arch for one in self._again(corrected))})
+        for arch in again:
             if self.fits(cost := self.compiled(arch)):
                 return arch, cost, True
         raise LimitBroken(
             f"the compiled network must cost at most {TOLERANCE} of its budget, but none of {1 + len(again)} does, "
             f"the last: {cost} of {dict(self.goal.limits)}; raise the budget"
         )
+
+    def _ranked(self, archs: Iterable[Arch]) -> list[Arch]:
+        """The least loss first."""
+        return sorted(archs, key=lambda arch: (self.judged(arch).loss, arch))
 
     def _again(self, corrected: dict[str, Costs]) -> tuple[Found, ...]:
         try:

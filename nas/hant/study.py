@@ -19,6 +19,7 @@ from nascc.nas.pool import choose
 from nascc.nas.regions import CandidateStore, Chain, RegionSpace, Teacher
 from nascc.nas.run import RunDirectory
 from nascc.nas.tasks import Task, open_task
+from nascc.nas.train.layout import channels_last
 from nascc.runtime.profile import Target, load_target
 
 PROGRAM = "teacher.pt2"
@@ -66,7 +67,9 @@ class Study:
 
     @cached_property
     def space(self) -> RegionSpace:
-        return RegionSpace(self.teacher, self.config.image, choose(self.config.operators), self.config.seed)
+        found = RegionSpace(self.teacher, self.config.image, choose(self.config.operators), self.config.seed)
+        channels_last(found.chain)
+        return found
 
     @property
     def chain(self) -> Chain:
