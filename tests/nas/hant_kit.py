@@ -22,7 +22,7 @@ SIZES = {"weights": 200, "alpha": 120, "valid": 50, "test": 100}
 QUICK: dict[str, Any] = {
     "operators": list(OPERATORS),
     "batch": 4,
-    "teaching": {"epochs": 1},
+    "teaching": {"epochs": 2},
     "pretraining": {"epochs": 1, "batch_size": 32},
     "scoring": {"images": 60, "batch_size": 60, "max_drop": 1.0},
     "solving": {"candidates": 3, "images": 60},

@@ -98,7 +98,9 @@ def test_candidates_are_kept_under_all_that_decides_them(tmp_path: Path) -> None
     fresh = module(2)
     found = store.load("layer1.0", "cb_res_k1", fresh)
     assert found == Candidate("layer1.0", "cb_res_k1", 0.5, (1.0, 0.5))
-    assert all(torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), trained.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), trained.state_dict().values(), strict=True)
+    )
     assert not store.has("layer1.1", "cb_res_k1", fresh) and not store.has("layer1.0", "cb_res_k3", fresh)
     assert not store.has("layer1.0", "cb_res_k1", nn.Conv2d(2, 2, 3))
     assert not CandidateStore(tmp_path, {"teacher": "abc", "seed": 1}).has("layer1.0", "cb_res_k1", fresh)

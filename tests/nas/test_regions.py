@@ -34,9 +34,9 @@ def original() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return open_task(TaskConfig(resolution=(12, 12), sizes={"weights": 96, "alpha": 10, "valid": 10, "test": 10})).split(
-        "weights"
-    )
+    return open_task(
+        TaskConfig(resolution=(12, 12), sizes={"weights": 96, "alpha": 10, "valid": 10, "test": 10})
+    ).split("weights")
 
 
 class TestRegionSuperNet(SuperNetConformance):
