@@ -78,7 +78,7 @@ def capture(
 
 
 def captured_graph(gm: fx.GraphModule, seed: int = 0) -> Captured:
-    """A graph in nascc's IR, made by passes and of static shapes, as if it had been captured; itself is its original."""
+    """A graph in nascc's IR, made by passes and of static shapes, as if it had been captured."""
     specs, call = named_specs(gm, ()), demote(gm)
     example = tuple(example_of(spec, seed=seed, position=k) for k, spec in enumerate(specs))
     calls = sum(n.op == "call_function" for n in gm.graph.nodes)

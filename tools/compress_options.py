@@ -53,7 +53,7 @@ class Limits:
     ratio: Annotated[
         str | None,
         typer.Option(
-            help="How much of the latency of the whole network may be left: '0.5', or '0.7,0.5,0.3' for several results."
+            help="How much of the latency of the whole network may be left: '0.5'; '0.7,0.5' gives several results."
         ),
     ] = None
     latency: Annotated[str | None, typer.Option(help=LIMIT.format("the latency of a batch", "'12ms'"))] = None
@@ -78,7 +78,7 @@ class Teaching:
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="Images, a folder per class, or 'torchvision:NAME@FOLDER'; classes in the order the network tells them.  "
+            help="Images, a folder per class, or 'torchvision:NAME@FOLDER'; classes in the network's order.  "
             "[cluttered digits, made here]",
         ),
     ] = None

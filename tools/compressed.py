@@ -20,8 +20,8 @@ from nascc.runtime.profile import load_target
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer
 from nascc.tools.groups import Showing
-from nascc.tools.searched import run_search
 from nascc.tools.search_options import Preset, Running
+from nascc.tools.searched import run_search
 from nascc.tools.source import ZOO, Source
 
 if TYPE_CHECKING:

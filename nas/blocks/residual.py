@@ -22,7 +22,7 @@ class Residual(nn.Module):
 
 
 class Branches(nn.Module):
-    """ReLU of the sum of convolutions with batch norm, one for each kernel, and of a batch norm where the shape is kept.
+    """ReLU of the sum of convolutions with batch norm, one a kernel, and of a batch norm where the shape is kept.
 
     [N, C_in, H, W] -> [N, C_out, H', W']; deployed, it is one convolution (RepVGG).
     """

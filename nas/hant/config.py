@@ -13,7 +13,7 @@ from nascc.nas.train import Recipe
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Norms = Literal["batch", "recal", "eval"]
-"""Statistics of batch norms in an evaluation: of the batch (the paper), averaged anew first, or as they were trained."""
+"""Statistics of batch norms in an evaluation: of the batch (the paper), averaged anew first, or as trained."""
 
 
 class Pretraining(Data):

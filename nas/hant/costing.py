@@ -53,7 +53,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The kernels and constants of every operator of every slot, and of the whole teacher, compiled for a deployment."""
+    """Kernels and constants of every operator of every slot, and of the whole teacher, compiled for a deployment."""
 
     rows: tuple[tuple[tuple[tuple[Kernel, ...], int], ...], ...]
     whole: tuple[tuple[Kernel, ...], int]

@@ -1,4 +1,4 @@
-"""How well a network with exchanged blocks does, with the statistics of its batch norms treated in one of three ways."""
+"""How well a network with exchanged blocks does, its batch norms treated in one of three ways."""
 
 import contextlib
 from collections.abc import Iterator, Sequence

@@ -120,7 +120,8 @@ def _go_through(one: Round, name: str, file: Path, tell: Tell, place: tuple[int,
             write_state(file, Saved(one.state(), one.done, 0))
         if stop and one.done < one.total:
             raise Stopped(
-                f"stopped in the training of candidates; everything is saved, go on with nascc search --resume {file.parents[1]}"
+                "stopped in the training of candidates; everything is saved, "
+                f"go on with nascc search --resume {file.parents[1]}"
             )
 
 

@@ -24,7 +24,7 @@ class Round:
     """`candidates[slot]` learn what the teacher's block does on the teacher's own features (hant.md, Eq. 2).
 
     No gradient leaves a block, every candidate has an optimiser of its own, and images come in the same order whatever
-    else is trained: a candidate ends in the same bits in any company. One whose loss is no number stops; see `diverged`.
+    else is trained: a candidate ends in the same bits in any company. One whose loss is no number stops (`diverged`).
     """
 
     def __init__(

@@ -99,8 +99,8 @@ class Study:
         found = self.store.load(self.space.slots[slot].name, name, module)
         if found is None or found.diverged:
             raise CorruptRun(
-                f"the candidate '{name}' of '{self.space.slots[slot].name}' must be in '{self.store.folder}', but it is "
-                "gone; start anew, or bring the pool back"
+                f"the candidate '{name}' of '{self.space.slots[slot].name}' must be in '{self.store.folder}', "
+                "but it is gone; start anew, or bring the pool back"
             )
         return module.eval()
 

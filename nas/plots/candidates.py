@@ -26,7 +26,7 @@ def plot_speedups(title: str, blocks: Mapping[str, Points]) -> bytes:
 
 
 def plot_proxy(title: str, groups: Mapping[str, Points]) -> bytes:
-    """The loss of whole students over the sum of their scores as SVG; `groups` are named, tau stands beside each name."""
+    """The loss of whole students over their mean score as SVG; `groups` have names, tau stands beside each."""
     with look():
         axes = new_axes(title, width=4.8, height=4.2)
         for number, (name, (proxy, real)) in enumerate(groups.items()):

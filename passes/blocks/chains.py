@@ -1,6 +1,7 @@
 """Runs of convolutions without module borders to go by: two weighted calls make a block, pooling ends one."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ def resolutions(flow: Flow, span: Span) -> int:
     """How many sizes of maps occur one after another, the one that is read included."""
     sides = [_side(flow.begin(span)), *(_side(flow.end(atom)) for atom in flow.atoms(span))]
     known = [side for side in sides if side is not None]
-    return 1 + sum(a != b for a, b in zip(known, known[1:], strict=False))
+    return 1 + sum(a != b for a, b in pairwise(known))
 
 
 def _ends(flow: Flow, run: list[Span], atom: Span, weight: int) -> bool:

@@ -106,7 +106,7 @@ class Flow:
         return tuple(node for node in self.calls(span) if self._last_use(node) > span.last)
 
     def atoms(self, span: Span) -> Iterator[Span]:
-        """The shortest closed parts of a closed span, in order: single calls of a chain, branches with what joins them."""
+        """The shortest closed parts of a closed span, in order: calls of a chain, branches with what joins them."""
         first = span.first
         for position in range(span.first, span.last + 1):
             if position in self.cuts:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from torch import fx
 
@@ -36,7 +37,7 @@ def named_spans(gm: fx.GraphModule, patterns: Sequence[str]) -> tuple[Place, ...
             else:
                 problems.append(place.reason)
     found.sort(key=lambda place: place.span.first)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         if after.span.first <= before.span.last:
             problems.append(f"blocks must not overlap, but '{before.name}' and '{after.name}' do")
     if problems:

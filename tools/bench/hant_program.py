@@ -22,7 +22,7 @@ def report_program(seeds: Sequence[int], count: int) -> None:
             worst = max(one.objective for one in found) / found[0].objective
             print(
                 f"seed {seed}, {len(program.sizes)} layers, {program.offsets[-1]} variables: first {first_s:.2f} s, "
-                f"{len(found)} solutions {many_s:.1f} s, objective {found[0].objective:.5f}, worst {worst:.3f} times it",
+                f"{len(found)} solutions {many_s:.1f} s, objective {found[0].objective:.5f}, worst {worst:.3f} of it",
                 flush=True,
             )
 
