@@ -17,11 +17,11 @@ from nascc.nas.errors import LimitBroken
 from nascc.nas.hant.finetune import FINETUNE, finetuned
 from nascc.nas.hant.goals import LATENCY, Goal
 from nascc.nas.hant.measured import measured_whole
-from nascc.nas.hant.profile import PROFILE, costs_of, profiled_goals
+from nascc.nas.hant.profile import costs_of, profiled_goals
 from nascc.nas.hant.search import TOLERANCE
 from nascc.nas.hant.students import student_graph
-from nascc.nas.hant.study import Study, Workbench
-from nascc.nas.hant.teach import TEACH
+from nascc.nas.hant.study import TEACH, Study, Workbench
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.phases.networks import FOUND
 from nascc.nas.regions.teacher import INPUT, OUTPUT
 from nascc.nas.run import RunDirectory
@@ -93,7 +93,10 @@ class _Emission:
     def _score(self, found: Mapping[str, Any], cost: Mapping[str, float]) -> dict[str, Any]:
         teacher = self.directory.result(TEACH)["test"]["accuracy"]
         ratios = {f"{m}_ratio": cost[m] / self.costs[m].teacher for m in cost if self.costs[m].teacher}
-        return {"accuracy": found["test"]["accuracy"], "teacher_accuracy": teacher} | ratios
+        goal = next(goal for goal in self.goals if goal.name == found["goal"])
+        tau = self.directory.result(goal.phase("search"))["taus"]["random"]
+        told = {"accuracy": found["test"]["accuracy"], "teacher_accuracy": teacher} | ratios
+        return told | ({} if tau is None else {"proxy_tau": tau})
 
     def _baseline(self, network: Mapping[str, Any]) -> dict[str, Any]:
         graph = self._graph(network)

@@ -13,8 +13,9 @@ from torch import nn
 from nascc.nas.baselines import parse_baselines
 from nascc.nas.core import Arch
 from nascc.nas.hant.config import HantConfig
-from nascc.nas.hant.profile import PROFILE, profiled_goals
+from nascc.nas.hant.profile import profiled_goals
 from nascc.nas.hant.study import Study, Workbench
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.phases.jobs import Job, Tell, run_jobs
 from nascc.nas.phases.networks import FOUND
 from nascc.nas.phases.retrain import go_through, rows_of

@@ -96,6 +96,6 @@ def _feasible(metric: str, asked: str, value: float, known: Range) -> float:
     share = known.least / known.teacher if known.teacher else 1.0
     raise BudgetInfeasible(
         f"a budget of {asked} must be within what students of this network can reach, "
-        f"{written(known.least, metric)} to {written(known.teacher, metric)} of {metric} (ratio {share:.3g} to 1); ask for at least "
-        f"{written_up(known.least, metric)}, or replace more of it with --blocks and --operators"
+        f"{written(known.least, metric)} to {written(known.teacher, metric)} of {metric} (ratio {share:.3g} to 1); "
+        f"ask for at least {written_up(known.least, metric)}, or replace more of it with --blocks and --operators"
     )

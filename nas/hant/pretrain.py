@@ -9,8 +9,8 @@ from typing import Any
 from nascc.nas.errors import Stopped
 from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.pretraining import NAME, Round
-from nascc.nas.hant.profile import PROFILE
 from nascc.nas.hant.study import Study, Workbench
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.phases.jobs import Job, Tell, run_jobs
 from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.regions import Candidate

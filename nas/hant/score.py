@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from nascc.nas.errors import Stopped
 from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.judging import Judged, chosen_images, features_at, judge
 from nascc.nas.hant.pretrain import wanted_of
-from nascc.nas.hant.profile import PROFILE, costs_of
+from nascc.nas.hant.profile import costs_of
 from nascc.nas.hant.study import Study, Workbench
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.phases.jobs import Job, Tell, run_jobs
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import read_json, to_json, write_whole
@@ -102,7 +103,7 @@ def _trained(study: Study, slot: int, index: int) -> nn.Module | None:
     return None if found is None or found.diverged else module.eval()
 
 
-def scores_of(rows: list[Mapping[str, Any]]) -> list[dict[int, Judged]]:
+def scores_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[int, Judged]]:
     """By slot and operator: how much loss goes up, and how much accuracy is lost; 0 for the teacher's own."""
     found = []
     for row in rows:

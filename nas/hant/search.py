@@ -1,6 +1,6 @@
 """The phase that picks a student: an integer program, many solutions, all of them judged with trained candidates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,10 +15,11 @@ from nascc.nas.hant.costing import Costs, compiled_costs
 from nascc.nas.hant.goals import LATENCY, Goal
 from nascc.nas.hant.judging import Judged, chosen_images, judge
 from nascc.nas.hant.measured import measured_whole
-from nascc.nas.hant.profile import PROFILE, SLACK, costs_of, profiled_goals
+from nascc.nas.hant.profile import SLACK, costs_of, profiled_goals
 from nascc.nas.hant.score import SCORE, SPLIT, scores_of
 from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import Study, Workbench
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.program import Found, Program, Solver, diverse, uniform_under
 from nascc.nas.program.diverse import FEW
 from nascc.nas.run import RunDirectory
@@ -53,7 +54,7 @@ class Search:
         best, cost, repaired = picking.within(judged)
         run.finish(self.name, self._result(picking, best, cost, repaired, judged, randoms))
 
-    def _told(self, run: RunDirectory, found: Sequence[Found]) -> Sequence[Found]:
+    def _told(self, run: RunDirectory, found: Sequence[Found]) -> Iterator[Found]:
         for done, one in enumerate(found):
             run.progress.update(self.name, done, len(found))
             yield one

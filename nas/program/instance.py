@@ -46,7 +46,7 @@ class Budgeted:
 
 @dataclass(frozen=True)
 class Program:
-    """Minimise the mean score over the layers, 1/N sum a_i z_i, one operator a layer, every budget kept (hant.md, Eq. 4).
+    """Minimise the mean score over the layers, 1/N sum a_i z_i, one operator a layer, budgets kept (hant.md, Eq. 4).
 
     Smaller scores are better and may be negative. Raises SearchError where tables do not fit each other.
     """

@@ -130,11 +130,11 @@ class _State:
 
     def _price(self, rows: NDArray[np.int_]) -> Vector:
         """What the score grows by with each change."""
-        return self.scores[rows] - self.scores[self.chosen[self.layer[rows]]]
+        return np.asarray(self.scores[rows] - self.scores[self.chosen[self.layer[rows]]])
 
     def _after(self, now: Vector, rows: NDArray[np.int_]) -> Vector:
         """What is used after each change, [changes, constraints]."""
-        return now - self.uses[self.chosen[self.layer[rows]]] + self.uses[rows]
+        return np.asarray(now - self.uses[self.chosen[self.layer[rows]]] + self.uses[rows])
 
     def _excess(self, used: Vector) -> Vector:
         """How much is broken, [changes, constraints] -> [changes]."""

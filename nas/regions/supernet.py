@@ -58,6 +58,6 @@ class RegionSuperNet(SuperNet):
 
     def _per_image(self, slot: int, x: Tensor, chosen: Tensor) -> Tensor:
         """Each image goes through its own operator."""
-        order = [torch.nonzero(chosen == k).flatten() for k in chosen.unique().tolist()]
+        order = [torch.nonzero(chosen == k).flatten() for k in sorted(set(chosen.tolist()))]
         outputs = [self._operator(slot, int(chosen[rows[0]]))(x[rows]) for rows in order]
         return torch.cat(outputs)[torch.argsort(torch.cat(order))]

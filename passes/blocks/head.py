@@ -17,7 +17,7 @@ LAYERS = (aten.linear.default, aten.convolution.default)
 def head_of(gm: fx.GraphModule) -> Node:
     """The linear layer, or 1x1 convolution, whose result is the output, but for its shape. Raises PassError."""
     (output,) = gm.graph.find_nodes(op="output")
-    node = output.args[0][0]
+    node: Node = output.args[0][0]
     while g.is_call(node, *FORMS):
         node = node.args[0]
     if not g.is_call(node, *LAYERS) or not all(map(g.is_constant, node.args[1:2])):

@@ -31,7 +31,8 @@ PARTS = (
 
 def image_values(flow: Flow) -> set[Node]:
     """Values that a convolution, batch norm or pooling takes or gives, and what elementwise calls make of them."""
-    found = {n for node in flow.nodes if g.is_call(node, *IMAGES) for n in (node, node.args[0]) if _has_rank_4(n)}
+    ends = [n for node in flow.nodes if g.is_call(node, *IMAGES) for n in (node, node.args[0])]
+    found = {n for n in ends if isinstance(n, Node) and _has_rank_4(n)}
     edges: dict[Node, set[Node]] = {}
     for node in flow.nodes:
         for other in _alike(node):

@@ -20,13 +20,14 @@ from nascc.nas.hant.finetune import finetuned
 from nascc.nas.hant.goals import Range, goals_of, names_of
 from nascc.nas.hant.judging import Judged
 from nascc.nas.hant.pretrain import NAME as PRETRAIN
-from nascc.nas.hant.profile import PROFILE, costs_of
+from nascc.nas.hant.profile import costs_of
 from nascc.nas.hant.score import SCORE, scores_of
 from nascc.nas.hant.search import TOLERANCE, Picking
 from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import Study
 from nascc.nas.methods import METHODS, SearchMethod, phases_of, run_method
 from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory, run_phases
 from nascc.passes import graph as g
 
@@ -159,7 +160,7 @@ class TestHant(MethodConformance):
         arch, cost, repaired = picking.within(judged)
         assert repaired and arch != first and cost["latency"] <= TOLERANCE * limit
         picking.compiled = lambda arch: {"latency": 9.0 * limit}  # type: ignore[method-assign]
-        with pytest.raises(LimitBroken, match=r"at most 1.05 of its budget"):
+        with pytest.raises(LimitBroken, match="at most 1.02 of its budget"):
             picking.within(judged)
 
     def test_several_budgets_hold_at_once(self, done: Path, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from nascc.nas.core import Arch
 from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.finetune import Student, finetune
-from nascc.nas.hant.study import Study
-from nascc.nas.hant.teach import TEACH
+from nascc.nas.hant.study import TEACH, Study
 from nascc.nas.methods import find_method, phases_of
 from nascc.nas.methods.configure import configure
 from nascc.nas.run import RunDirectory, run_phases

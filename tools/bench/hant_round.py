@@ -36,7 +36,7 @@ def report_round() -> None:
     network.train()
 
     def teacher_step() -> None:
-        F.cross_entropy(network(images), labels).backward()
+        torch.autograd.backward(F.cross_entropy(network(images), labels))
         network.zero_grad()
 
     own, taken = float("inf"), [float("inf")] * len(rounds)
@@ -45,9 +45,7 @@ def report_round() -> None:
             own = min(own, _timed(teacher_step))
             taken[k] = min(taken[k], _timed(lambda one=one, step=step: one.step(step)))
     shares = [t / own for t in taken]
-    print(
-        f"teacher forward and backward {1e3 * own:.1f} ms; {len(rounds)} rounds take {mean(shares):.2f} of it in the mean"
-    )
+    print(f"teacher forward and backward {1e3 * own:.1f} ms; {len(rounds)} rounds take {mean(shares):.2f} of it")
     print("  each:", " ".join(f"{share:.2f}" for share in shares))
 
 

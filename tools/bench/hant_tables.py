@@ -13,10 +13,11 @@ from nascc.nas.core.randomness import generator
 from nascc.nas.costs import TableCost
 from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.finetune import prepared
-from nascc.nas.hant.profile import PROFILE, costs_of
+from nascc.nas.hant.profile import costs_of
 from nascc.nas.hant.score import SCORE, SPLIT
 from nascc.nas.hant.search import Picking
 from nascc.nas.hant.study import Study
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.regions import RegionSuperNet
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Learner, Settings
