@@ -15,12 +15,13 @@ from nascc.nas.core import Arch
 from nascc.nas.costs import Deployment
 from nascc.nas.errors import CorruptRun, SearchError
 from nascc.nas.hant.config import HantConfig
+from nascc.nas.phases.problem import Problem
 from nascc.nas.pool import choose
 from nascc.nas.regions import CandidateStore, Chain, RegionSpace, Teacher
 from nascc.nas.run import RunDirectory
-from nascc.nas.tasks import Task, open_task
+from nascc.nas.tasks import Task
 from nascc.nas.train.layout import channels_last
-from nascc.runtime.profile import Target, load_target
+from nascc.runtime.profile import Target
 
 PROGRAM = "teacher.pt2"
 TEACH = "teach"
@@ -36,16 +37,20 @@ class Study:
     path: Path
 
     @cached_property
+    def _problem(self) -> Problem:
+        return Problem(self.config)
+
+    @property
     def task(self) -> Task:
-        return open_task(self.config.task)
+        return self._problem.task
 
-    @cached_property
+    @property
     def target(self) -> Target:
-        return load_target(self.config.target)
+        return self._problem.target
 
-    @cached_property
+    @property
     def deployment(self) -> Deployment:
-        return Deployment(self.target, self.config.batch, self.config.power_mode)
+        return self._problem.deployment
 
     @cached_property
     def untaught(self) -> Teacher:

@@ -1,5 +1,7 @@
 """The last layer of a classifier, which knows the classes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, fx
 from torch.fx import Node
@@ -17,7 +19,7 @@ LAYERS = (aten.linear.default, aten.convolution.default)
 def head_of(gm: fx.GraphModule) -> Node:
     """The linear layer, or 1x1 convolution, whose result is the output, but for its shape. Raises PassError."""
     (output,) = gm.graph.find_nodes(op="output")
-    node: Node = output.args[0][0]
+    node: Any = output.args[0][0]
     while g.is_call(node, *FORMS):
         node = node.args[0]
     if not g.is_call(node, *LAYERS) or not all(map(g.is_constant, node.args[1:2])):
@@ -25,7 +27,8 @@ def head_of(gm: fx.GraphModule) -> Node:
             f"a network must end in a linear layer for its head to be replaced, found '{g.label(node)}' "
             f"({node.target if node.op == 'call_function' else node.op}); give it the new head in its own code"
         )
-    return node
+    found: Node = node
+    return found
 
 
 def new_head(gm: fx.GraphModule, classes: int, seed: int = 0) -> fx.GraphModule:

@@ -63,6 +63,11 @@ class TestHant(MethodConformance):
                 run_method(cls.method(), run)
         return path
 
+    @pytest.mark.slow
+    def test_a_run_that_is_killed_ends_as_if_it_was_not(self, done: Path, tmp_path: Path) -> None:
+        """The same promise is kept in the default suite by runs that are stopped, and by rounds that are missing."""
+        super().test_a_run_that_is_killed_ends_as_if_it_was_not(done, tmp_path)
+
     def test_limits_hold_on_the_compiled_graph(self, done: Path) -> None:
         """The emitted file costs what is told, and at most 1.05 of the budget, of the whole network."""
         config = quick()
