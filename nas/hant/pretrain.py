@@ -17,7 +17,7 @@ from nascc.nas.regions import Candidate
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.state import Saved, read_state, write_state
 
-SAVED_EVERY, TOLD_EVERY = 250, 2
+SAVED_EVERY, TOLD_EVERY = 250, 1
 Picks = dict[int, int]
 """The candidate of each slot that a round trains, by its index."""
 
