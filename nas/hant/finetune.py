@@ -101,7 +101,7 @@ def finetune(config: HantConfig, path: Path, student: Student, study: Study | No
         teacher=study.chain,
     )
     file = path / FINETUNE / f"{student.name}.state.pt"
-    go_through(training, student.name, file, tell)
+    go_through(training, student.name, file, lambda: None, tell)  # weights are written once they are final
     training.finish()
     write_whole(weights_file(path, student.name), save({n: t.contiguous() for n, t in chain.state_dict().items()}))
     result = evaluate(chain, study.task.split("test"))

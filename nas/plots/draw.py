@@ -94,6 +94,8 @@ def _deviation(phase: str, found: Named, report: Report) -> Plots:
     slots = [slot.name for slot in report.search.slots] if report.search is not None else []
     names = slots if len(slots) == len(rows) else []
     yield f"{phase}-deviation", plot_deviation(f"{phase}: kernels at step {series.steps[-1]}", rows, names)
+
+
 def _speedups(phase: str, found: Named, report: Report) -> Plots:
     if "speedups" in found and "drops" in found and report.search is not None:
         rows = zip(found["speedups"].values, found["drops"].values, strict=True)
