@@ -17,7 +17,7 @@ from nascc.compiler.explain import explained
 from nascc.compiler.macs import count_macs
 from nascc.compiler.preprocess import Normalisation, normalise_input
 from nascc.compiler.shapes import InputSpec
-from nascc.passes import CanNotRead, Signature, from_exported
+from nascc.passes import CanNotRead, Signature, demote, from_exported
 from nascc.passes import graph as g
 
 
@@ -60,7 +60,7 @@ def capture(
         warnings.simplefilter("always")
         program, original = _program(model, inputs, tuple(shapes or ()), seed)
         gm = _graph(program)
-    _rename(gm, input_names, output_names)
+    renamed(gm, input_names, output_names)
     signature = g.signature(gm)
     specs = named_specs(gm, tuple(shapes or ()))
     example = tuple(
@@ -75,6 +75,25 @@ def capture(
     messages = tuple(dict.fromkeys(str(w.message).split(". Such")[0] for w in caught if w.category is UserWarning))
     name = type(model).__name__ if isinstance(model, nn.Module) else "model"
     return Captured(gm, example, call, specs, name, calls, g.parameter_count(gm), count_macs(gm), messages)
+
+
+def captured_graph(gm: fx.GraphModule, seed: int = 0) -> Captured:
+    """A graph in nascc's IR, made by passes and of static shapes, as if it had been captured."""
+    specs, call = named_specs(gm, ()), demote(gm)
+    example = tuple(example_of(spec, seed=seed, position=k) for k, spec in enumerate(specs))
+    calls = sum(n.op == "call_function" for n in gm.graph.nodes)
+
+    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return tuple(v for v in pytree.tree_leaves(call(*tensors)) if isinstance(v, Tensor))
+
+    return Captured(gm, example, flat, specs, "model", calls, g.parameter_count(gm), count_macs(gm))
+
+
+def exported(model: nn.Module, shapes: Sequence[InputSpec], seed: int = 0) -> ExportedProgram:
+    """A module exported in inference mode for inputs of `shapes`. Raises CaptureFailed, UsageError."""
+    program, _ = _program(model, None, tuple(shapes), seed)
+    return program
 
 
 def _program(
@@ -224,7 +243,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             m.training = True
 
 
-def _rename(gm: fx.GraphModule, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> None:
+def renamed(gm: fx.GraphModule, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> None:
     """Give inputs and outputs the names the user wants. Raises UsageError when their number is wrong."""
     signature = g.signature(gm)
     new_in = _checked("input", inputs, signature.input_names)

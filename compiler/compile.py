@@ -75,7 +75,7 @@ class Compiled:
 
 
 def compile(
-    model: nn.Module | ExportedProgram,
+    model: nn.Module | ExportedProgram | Captured,
     inputs: Any = None,
     target: str | Target = "cpu",
     *,
@@ -100,6 +100,7 @@ def compile(
 ) -> Compiled:
     """Capture, rewrite, lower and verify a network.
 
+    A network that was captured before is taken as its graph is now; it has its inputs and names.
     `inputs` are example arguments, or `shapes` describes them (`"x:Nx3x224x224:uint8"`, a letter is a dynamic size).
     `passes` replaces the default pipeline, `skip` names passes to leave out, `collapse` says when regions of linear
     operators become fewer ones: auto (where it pays), always, never. `collapse_cost` tells what pays: "target"
@@ -117,8 +118,11 @@ def compile(
     steps, report = Steps(progress), new_report("compile", seed=seed)
     report.target = target_entry(profile, power_mode, opset)
     with steps.step("capture"):
-        names = {"input_names": input_names, "output_names": output_names}
-        captured = capture(model, inputs, shapes=_specs(shapes), **names, mean=mean, std=std, seed=seed)
+        if isinstance(model, Captured):
+            captured = model
+        else:
+            names = {"input_names": input_names, "output_names": output_names}
+            captured = capture(model, inputs, shapes=_specs(shapes), **names, mean=mean, std=std, seed=seed)
     report.warnings = captured.warnings
     with steps.step("verify") if verify else nullcontext():
         reference = Reference.of(captured, seed=seed, data=data) if verify else None

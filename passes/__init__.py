@@ -15,10 +15,12 @@ from nascc.passes.graph import check_graph
 from nascc.passes.merge_branches import MergeBranches
 from nascc.passes.merge_duplicates import MergeDuplicates
 from nascc.passes.pipeline import default_pipeline, parse_pipeline, without
+from nascc.passes.replace_regions import Region, ReplaceRegions
 from nascc.passes.signature import Signature
 from nascc.passes.substitute_operators import SubstituteOperators
 
 PASSES: tuple[type[Pass], ...] = (
+    ReplaceRegions,
     EvaluateConstants,
     EliminateIdentities,
     MergeDuplicates,
@@ -48,7 +50,9 @@ __all__ = [
     "PassError",
     "PassResult",
     "PipelineError",
+    "Region",
     "Reject",
+    "ReplaceRegions",
     "Rewrite",
     "RewritePass",
     "Signature",

@@ -55,7 +55,8 @@ def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("start", "end", "commands"),
     [
-        ("## A budget", "## A trained model", ["search", "train"]),
+        ("## A budget", "## A trained network", ["search", "train"]),
+        ("## A trained network", "## A trained model", ["compress"]),
         ("## A trained model", "## From Python", ["fuse", "check", "bench"]),
     ],
 )

@@ -11,7 +11,25 @@ from nascc.nas.zoo import ARCHITECTURES
 from nascc.nas.zoo.mobilenet_v2 import multiple_of_8
 from nascc.nas.zoo.repvgg import RepVGG
 
-PARAMETERS = {"mobilenet_v2": 3_504_872, "repvgg_a0": 9_108_968, "searched": 7_383_808, "ssdlite": 4_210_996}
+PARAMETERS = {
+    "mobilenet_v2": 3_504_872,
+    "repvgg_a0": 9_108_968,
+    "searched": 7_383_808,
+    "ssdlite": 4_210_996,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "efficientnet_b0": 5_288_548,
+    "efficientnet_b1": 7_794_184,
+    "efficientnet_b2": 9_109_994,
+    "efficientnet_b3": 12_233_232,
+    "efficientnet_b4": 19_341_616,
+    "efficientnet_b5": 30_389_784,
+    "efficientnet_b6": 43_040_704,
+}
+LARGER = {name for name in ARCHITECTURES if name[:-1] in ("efficientnet_b", "resnet3", "resnet5")} - {"efficientnet_b0"}
+"""Networks that differ from a smaller one in numbers alone."""
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGER)) for name in ARCHITECTURES]
 ERRORS = {"searched": 5e-5, "ssdlite": 1e-3}  # 63 convolutions deep; maps of one pixel
 OUTPUTS = {"ssdlite": [(1, 1602, 91), (1, 1602, 4)]}
 
@@ -20,7 +38,7 @@ def first(outputs: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
     return outputs if isinstance(outputs, torch.Tensor) else outputs[0]
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_registered_networks_run_on_their_inputs(name: str) -> None:
     network = ARCHITECTURES[name]()
     (shape,) = ARCHITECTURES[name].inputs
@@ -34,7 +52,7 @@ def test_registered_networks_run_on_their_inputs(name: str) -> None:
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_seed_decides_everything_and_touches_nothing(name: str) -> None:
     before = torch.get_rng_state()
     one, same, other = (ARCHITECTURES[name](seed=seed).state_dict() for seed in (1, 1, 2))
@@ -44,7 +62,7 @@ def test_a_seed_decides_everything_and_touches_nothing(name: str) -> None:
     assert len(differ) == len([key for key in one if "num_batches_tracked" not in key])
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_batch_norms_are_worth_folding(name: str) -> None:
     for norm in (part for part in ARCHITECTURES[name]().modules() if isinstance(part, nn.BatchNorm2d)):
         assert norm.running_mean is not None and norm.running_var is not None
@@ -52,7 +70,7 @@ def test_batch_norms_are_worth_folding(name: str) -> None:
         assert norm.running_var.min() > 1e-3 and norm.running_var.std() > 1e-4 and norm.weight.std() > 0.01
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_single_precision_is_well_conditioned(name: str) -> None:
     network = ARCHITECTURES[name]()
     sizes: list[float] = []

@@ -10,7 +10,7 @@ import typer
 from nascc.tools.execution import fail
 from nascc.tools.options import Reporting
 
-COMMANDS = ("search", "train", "fuse", "verify", "check", "bench", "profile", "report", "passes", "targets")
+COMMANDS = ("search", "compress", "train", "fuse", "verify", "check", "bench", "profile", "report", "passes", "targets")
 """Each is a function of this name in the module of this name in `nascc.tools.commands`."""
 
 

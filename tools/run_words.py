@@ -30,11 +30,13 @@ def lines(run: Path, report: "Report", plots: Sequence[Path]) -> Iterator[str]:
         yield line("deploy", f"{folder}: {names}")
 
 
-def next_steps(run: Path, target: str) -> Iterator[str]:
-    """What to type after a run that is finished."""
+def next_steps(run: Path, target: str, trains: bool = True) -> Iterator[str]:
+    """What to type after a run that is finished; `trains` says whether `nascc train` takes it."""
     deploy = deployed(run)[0]
     yield line("next", f"python {deploy}/classify.py IMAGE ...   labels images with it")
     yield line("", f"nascc check {deploy}/model.onnx --target {target}   says what the target makes of every operator")
+    if not trains:
+        return
     yield line("", f"nascc train {run} --epochs N   trains it again, longer or by --teacher; nothing is searched anew")
 
 
@@ -124,7 +126,7 @@ def _amount(name: str, value: JsonValue) -> str:
 
     if not isinstance(value, float | int):
         return shown(value)
-    if name == "accuracy":
+    if name.endswith("accuracy"):
         return f"{100 * value:.1f} %"
     return written(value, name) if name in SCALES else shown(value)
 

@@ -27,19 +27,30 @@ if TYPE_CHECKING:
     from nascc.nas.phases.config import RunConfig
 
 FEW_IMAGES = 5000
+COMMANDS = {"hant": "compress"}
+"""The command that a method has of its own."""
 
 
-def run_search(path: Path, config: "RunConfig", running: Running, bar: ProgressBar, *, resume: bool) -> Answer:
+def run_search(
+    path: Path,
+    config: "RunConfig",
+    running: Running,
+    bar: ProgressBar,
+    *,
+    resume: bool,
+    program: bytes | None = None,
+) -> Answer:
     """All phases that are not finished, in the directory `path`; a dry run only times some steps of them.
 
-    Raises SearchError, CompileError, and Stopped when it is to be resumed.
+    `program` is the network that is compressed. Raises SearchError, CompileError, and Stopped when it is to be resumed.
     """
     if running.dry_run:
-        return _rehearse(config, bar)
+        return _rehearse(config, bar, program)
     method = find_method(config.method)
     opened = RunDirectory.resume if resume else RunDirectory.create
     with bar, opened(path, config, progress=bar, time_limit_s=running.seconds) as run:
         _put_teacher(run, config)
+        _put_program(run, config, program)
         try:
             run_method(method, run)
         except BaseException:
@@ -48,14 +59,16 @@ def run_search(path: Path, config: "RunConfig", running: Running, bar: ProgressB
             raise
         report = _completed(run, config)
     plots = draw_report(report, path / "plots")
-    return Answer(report, (*lines(path, report, plots), *next_steps(path, config.target)))
+    return Answer(
+        report, (*lines(path, report, plots), *next_steps(path, config.target, config.method not in COMMANDS))
+    )
 
 
 def _completed(run: RunDirectory, config: "RunConfig") -> Report:
     """The report of a finished run, on disk too: with what the compiled network of the first goal was put to."""
     report = write_report(run.path)
     first: dict[str, Any] = next(iter(run.result("emit")["results"].values()))
-    report.command = "search" if config.source is None else "train"
+    report.command = COMMANDS.get(config.method, "search") if config.source is None else "train"
     report.verification = "done"
     report.verify = tuple(VerifyEntry.model_validate(entry) for entry in first["verified"])
     report.latency = None if first["latency"] is None else Latency.model_validate(first["latency"])
@@ -74,12 +87,23 @@ def _put_teacher(run: RunDirectory, config: "RunConfig") -> None:
         put_teacher(run, config)
 
 
-def _rehearse(config: "RunConfig", bar: ProgressBar) -> Answer:
+def _put_program(run: RunDirectory, config: "RunConfig", program: bytes | None) -> None:
+    """Bring the network in that is compressed, unless a run that is resumed has it."""
+    from nascc.nas.hant.study import PROGRAM
+
+    if getattr(config, "model", None) is not None and not (run.path / PROGRAM).exists():
+        from nascc.tools.compressed import program_again
+
+        write_whole(run.path / PROGRAM, program or program_again(config))  # type: ignore[arg-type]
+
+
+def _rehearse(config: "RunConfig", bar: ProgressBar, program: bytes | None = None) -> Answer:
     """Profile in a folder that goes away, and time the rest."""
     method = find_method(config.method)
     with tempfile.TemporaryDirectory() as folder, bar, threads(config.threads):
         path = Path(folder) / "run"
         with RunDirectory.create(path, config, progress=bar) as run:
+            _put_program(run, config, program)
             run_method(method, run, until=PROFILE)
             taken = hours(phases_of(method, config), run)
             report = write_report(path)
@@ -106,7 +130,7 @@ def _rehearsed(taken: dict[str, float], profile: dict[str, Any], warnings: tuple
 def _warnings(config: "RunConfig") -> Iterator[str]:
     task = Problem(config).task
     images = sum(len(task.split(name)) for name in ("train", "test"))
-    if images < FEW_IMAGES:
+    if images < FEW_IMAGES and config.method not in COMMANDS:
         yield (
             f"{images} images are few for a search from scratch; with a trained network at hand, "
             "`nascc compress` makes it faster instead"

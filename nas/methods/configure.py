@@ -21,6 +21,8 @@ def configure(method: SearchMethod, preset: str, target: str, task: TaskConfig, 
     `asked` may hold any field of the configuration, nested ones as mappings, and `macro` by name. What follows from the
     task (image, classes, steps per epoch) is filled in. Raises SearchError with every violation, BadData.
     """
+    if method.configure is not None:
+        return method.configure(method, preset, target, task, asked)
     values = merged(method.preset(preset), asked)
     opened = open_task(task)
     latency, macro = values.pop("latency", None), _macro(values.pop("macro"))

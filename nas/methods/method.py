@@ -34,6 +34,8 @@ class SearchMethod:
     title: str
     config: type[RunConfig]
     phases: Callable[[RunConfig], Method]
+    configure: Callable[..., RunConfig] | None = None
+    """For methods that search no macro space: takes what `nascc.nas.methods.configure.configure` takes."""
 
     def preset(self, name: str) -> dict[str, Any]:
         """The fields of a preset, as data. Raises SearchError."""

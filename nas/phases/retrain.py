@@ -53,7 +53,7 @@ class Retrain:
         run.stopping.announce = lambda: None  # jobs look for requests to stop
         results = run_jobs(jobs, os.cpu_count() or 1, tell)
         for network, result in zip(networks, results, strict=True):
-            for epoch, row in enumerate(_rows(result["series"]), 1):
+            for epoch, row in enumerate(rows_of(result["series"]), 1):
                 run.journal.write(self.name, epoch, network=network.name, **row)
         run.finish(self.name, {"networks": results})
 
@@ -107,7 +107,7 @@ def train_network(
         described = network.config | _hybrid(training, config.retrain)
         save_checkpoint(folder / f"{network.name}.safetensors", "searched", described, module, inputs)
 
-    _go_through(training, network.name, file, checkpoint, tell)
+    go_through(training, network.name, file, checkpoint, tell)
     result = evaluate(training.finish(), task.split("test"))
     checkpoint()
     return {
@@ -131,7 +131,7 @@ def _hybrid(training: Training, recipe: Recipe) -> dict[str, Any]:
     return {"hybrid": told}
 
 
-def _go_through(training: Training, name: str, file: Path, checkpoint: Callable[[], None], tell: Tell) -> None:
+def go_through(training: Training, name: str, file: Path, checkpoint: Callable[[], None], tell: Tell) -> None:
     """All steps that are left."""
     if (saved := read_state(file)) is not None:
         training.load(saved.state)
@@ -164,7 +164,7 @@ def _teacher(path: Path) -> Teacher:
     return program.forward  # as a module it refuses eval(), which it is in already
 
 
-def _rows(series: dict[str, list[float]]) -> Iterator[dict[str, float]]:
+def rows_of(series: dict[str, list[float]]) -> Iterator[dict[str, float]]:
     """One row an epoch."""
     for values in zip(*series.values(), strict=True):
         yield dict(zip(series, values, strict=True))

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from nascc.compiler.report import Report, Series
 from nascc.nas.plots.architecture import plot_architecture
+from nascc.nas.plots.candidates import plot_proxy, plot_speedups
 from nascc.nas.plots.canvas import UNITS, Curve
 from nascc.nas.plots.curves import plot_budget, plot_curves
 from nascc.nas.plots.deviation import plot_deviation
+from nascc.nas.plots.operations import plot_operations
 from nascc.nas.plots.predictor import plot_predictor
 from nascc.nas.plots.probabilities import plot_probabilities
 from nascc.nas.run.files import write_whole
@@ -28,14 +30,21 @@ def draw_report(report: Report, folder: Path) -> tuple[Path, ...]:
 def plots(report: Report) -> Plots:
     """Name and SVG of each plot."""
     for phase in dict.fromkeys(series.phase for series in report.series):
+        if phase.endswith("/random"):
+            continue
         found = {series.name: series for series in report.series if series.phase == phase}
         yield from _budgets(phase, found)
         yield from _groups(phase, found)
         yield from _probabilities(phase, found, report)
         yield from _predictor(phase, found)
         yield from _deviation(phase, found, report)
+        yield from _speedups(phase, found, report)
+        yield from _proxy(phase, report)
     if report.search is not None and report.search.best is not None and report.search.best.blocks:
         yield "architecture", plot_architecture("architecture", report.search.best.blocks)
+        if report.search.method == "hant":
+            networks = [best.blocks for best in report.search.results or (report.search.best,)]
+            yield "operations", plot_operations("operations that were chosen", networks)
 
 
 def _budgets(phase: str, found: Named) -> Plots:
@@ -85,6 +94,29 @@ def _deviation(phase: str, found: Named, report: Report) -> Plots:
     slots = [slot.name for slot in report.search.slots] if report.search is not None else []
     names = slots if len(slots) == len(rows) else []
     yield f"{phase}-deviation", plot_deviation(f"{phase}: kernels at step {series.steps[-1]}", rows, names)
+
+
+def _speedups(phase: str, found: Named, report: Report) -> Plots:
+    if "speedups" in found and "drops" in found and report.search is not None:
+        rows = zip(found["speedups"].values, found["drops"].values, strict=True)
+        names = [slot.name for slot in report.search.slots]
+        blocks = {name: (_numbers(a), _numbers(b)) for name, (a, b) in zip(names, rows, strict=False)}
+        yield f"{phase}-speedups", plot_speedups(f"{phase}: every candidate alone", blocks)
+
+
+def _proxy(phase: str, report: Report) -> Plots:
+    """Of a phase and its part of random networks together."""
+    groups = {}
+    for part, name in ((phase, "found"), (f"{phase}/random", "random")):
+        series = {s.name: s for s in report.series if s.phase == part}
+        if "proxy" in series and "real" in series:
+            groups[name] = (_numbers(series["proxy"].values), _numbers(series["real"].values))
+    if "found" in groups:
+        yield f"{phase}-proxy", plot_proxy(f"{phase}: scores against whole students", groups)
+
+
+def _numbers(values: object) -> list[float]:
+    return [float(v) for v in values if isinstance(v, int | float)] if isinstance(values, (list, tuple)) else []
 
 
 def _curve(series: Series) -> Curve | None:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from torch import nn
 
 from nascc.nas.errors import SearchError
+from nascc.nas.zoo import efficientnet, resnet
 from nascc.nas.zoo.mobilenet_v2 import mobilenet_v2
 from nascc.nas.zoo.repvgg import repvgg_a0
 from nascc.nas.zoo.searched import searched, ssdlite
@@ -33,4 +34,9 @@ class Architecture:
 
 ARCHITECTURES: dict[str, Architecture] = {
     build.__name__: Architecture(build) for build in (mobilenet_v2, repvgg_a0, searched, ssdlite)
+}
+ARCHITECTURES |= {name: Architecture(resnet.builder(name)) for name in resnet.DEPTHS}
+ARCHITECTURES |= {
+    name: Architecture(efficientnet.builder(name), (f"x:1x3x{variant.side}x{variant.side}",))
+    for name, variant in efficientnet.VARIANTS.items()
 }

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
 from nascc.tools.grouped import grouped
 from nascc.tools.groups import Showing
@@ -13,7 +14,7 @@ from nascc.tools.progress import Say
 from nascc.tools.progress_bar import ProgressBar
 from nascc.tools.search_options import Budgets, Choosing, Deploying, Learning, Preset, Running, merge
 
-DEFAULT_METHOD = "dw-nas"
+DEFAULT_METHOD, COMPRESSING = "dw-nas", "hant"
 
 
 @grouped
@@ -23,7 +24,8 @@ def search(
         str,
         typer.Option(
             help="dw-nas: blocks that train as three convolutions and deploy as one; lightnas: none of those; "
-            "single-path: one superkernel holds every choice, and a search is little more than a training."
+            "single-path: one superkernel holds every choice, and a search is little more than a training; "
+            "hant: see nascc compress."
         ),
     ] = DEFAULT_METHOD,
     preset: Annotated[
@@ -32,6 +34,13 @@ def search(
             help="Where hyper-parameters come from. toy: minutes on two cores; paper: as published, GPU hours.  "
             "[toy for cluttered digits, paper for --data]"
         ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="hant: the trained network that is made faster, a file or zoo:NAME."),
+    ] = None,
+    ratio: Annotated[
+        str | None, typer.Option(help="hant: how much of the latency of the whole network may be left: '0.5'.")
     ] = None,
     *,
     deploying: Deploying,
@@ -52,6 +61,14 @@ def search(
         asked = merge({**deploying.asked(), **budgets.asked(), **learning.asked()}, choosing.asked())
         if given(context, "seed"):
             asked["seed"] = running.seed
+        asked |= {} if ratio is None else {"ratio": ratio}
+        if running.resume is None and method == COMPRESSING:
+            from nascc.tools.compressed import begin_compressing
+
+            file = None if model is None else {"file": model}
+            return begin_compressing(method, preset, deploying.target, file, asked, running, showing)
+        if model is not None:
+            raise CommandError(f"--model must come with --method {COMPRESSING}, got --method {method}")
         if running.resume is None:
             return begin(method, preset, deploying.target, asked, running, showing)
         asked |= {name: str(context.params[name]) for name in ("method", "target") if given(context, name)}

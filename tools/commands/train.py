@@ -73,6 +73,10 @@ def begin(run: Path, asked: dict[str, Any], running: Running, showing: Showing) 
     from nascc.tools.searched import run_search
 
     found = read_run(run, "RUN")
+    if found.method == "hant":
+        raise CommandError(
+            f"'{run}' compresses a network; fine-tune longer with nascc compress --pool and --set retrain.epochs=N"
+        )
     finished_phases(run, searched(found))
     values = merged(found.model_dump(mode="json"), asked) | {"source": str(run.absolute())}
     where = running.output or first_free(f"{run.name or 'run'}-train")
