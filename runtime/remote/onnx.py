@@ -24,6 +24,7 @@ OUT_OF_MEMORY = 137
 RUN_S, ROUND_S = 600.0, 60.0
 """How long a run may take, and how long a round of a measurement."""
 _PROGRAM = ("sampling.py", "measuring.py")
+MARK = "nascc-reply "
 
 
 def put_program(link: Link) -> None:
@@ -65,19 +66,18 @@ def measure_remote(
 
 def ask(link: Link, request: Mapping[str, Any], python: str = PYTHON, *, timeout_s: float = RUN_S) -> dict[str, Any]:
     """Have the program on the device do something; returns its reply. Raises RunnerFailed, DeviceFailed."""
-    link.put_bytes(json.dumps(request).encode(), "request.json")
     threads = {"OMP_NUM_THREADS": str(request["threads"])} if request["threads"] else {}
-    words = [python, "measuring.py", "request.json", "reply.json"]
-    ended = link.run(words, timeout_s=timeout_s, environment=threads)
+    ended = link.run([python, "measuring.py", json.dumps(request)], timeout_s=timeout_s, environment=threads)
     if ended.status == OUT_OF_MEMORY:
         raise DeviceFailed(f"the device must have memory for the model, but its kernel killed '{python}'")
-    if ended.status != 0:
+    replies = [line for line in ended.stdout.splitlines() if line.startswith(MARK)]
+    if ended.status != 0 or not replies:
         said = [line for line in ended.stderr.splitlines() if line.strip()][-1:] or ["nothing was said"]
         raise DeviceFailed(
             f"'{python}' on the device must have numpy and onnxruntime, but: {said[0].strip()[:300]}; "
             "install them there, or name another Python with --remote-python"
         )
-    reply: dict[str, Any] = json.loads(link.get("reply.json"))
+    reply: dict[str, Any] = json.loads(replies[-1][len(MARK) :])
     if "error" in reply:
         raise RunnerFailed(f"onnxruntime on the device must run the model, but: {reply['error']}")
     return reply

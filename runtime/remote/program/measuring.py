@@ -1,8 +1,8 @@
 """Runs on a device that has Python 3.6, numpy and onnxruntime: does what a request says and writes the reply.
 
-`python3 measuring.py REQUEST REPLY`, both JSON. A request has `task` ("run", "measure"), `models` (paths, for
-"measure" the anchor first), `inputs` (an .npz file a model), `threads`, `expose` (further values to return), and for
-"measure" `rounds`. The reply of "run" names the .npz file of its outputs; that of "measure" holds `samples`.
+`python3 measuring.py REQUEST` prints MARK and the reply as its last line, both JSON. A request has `task` ("run", "measure", "busy"), `models` (paths, for
+"measure" the anchor first), `inputs` (an .npz file a model), `threads`, and for "measure" `rounds`. The reply of "run"
+names the .npz files of its outputs; that of "measure" holds `samples`.
 """
 
 import json
@@ -13,6 +13,8 @@ from typing import Any, Dict, List
 import numpy as np
 import onnxruntime
 from sampling import sample  # type: ignore[import-not-found]  # copied beside this file
+
+MARK = "nascc-reply "
 
 
 def open_model(path: str, threads: int) -> Any:
@@ -56,6 +58,17 @@ def measure(request: Dict[str, Any]) -> Dict[str, Any]:
     return {"samples": samples, "clock": "processor" if alone else "wall", "peak_mib": peak_mib()}
 
 
+def busy(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Run a model over and over for `seconds`; tells how often, and when by the clock of the device."""
+    session, feed = open_model(request["models"][0], request["threads"]), read(request["inputs"][0])
+    session.run(None, feed)
+    began, runs = time.time(), 0
+    while time.time() - began < request["seconds"]:
+        session.run(None, feed)
+        runs += 1
+    return {"runs": runs, "began": began, "ended": time.time()}
+
+
 def peak_mib() -> Any:
     """The most memory this process ever held, in MiB, where the system tells."""
     import resource
@@ -65,14 +78,12 @@ def peak_mib() -> Any:
 
 def main() -> None:
     """Do what the request says; an error of onnxruntime is a reply, too."""
-    with open(sys.argv[1]) as file:
-        request = json.load(file)
+    request = json.loads(sys.argv[1])
     try:
-        reply = {"run": run, "measure": measure}[request["task"]](request)
+        reply = {"run": run, "measure": measure, "busy": busy}[request["task"]](request)
     except Exception as error:
         reply = {"error": " ".join(str(error).split())[:600]}
-    with open(sys.argv[2], "w") as file:
-        json.dump(dict(reply, onnxruntime=onnxruntime.__version__), file)
+    print(MARK + json.dumps(dict(reply, onnxruntime=onnxruntime.__version__)))
 
 
 if __name__ == "__main__":

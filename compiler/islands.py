@@ -1,0 +1,150 @@
+"""Layers that fp16 is not good enough for: those that overflow, and those that lose accuracy, found on samples."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+from pydantic import JsonValue
+
+from nascc.compiler.errors import NotEquivalent
+from nascc.compiler.exact_onnx import exact_values
+from nascc.compiler.half import LARGEST, island_of, typed_half
+from nascc.compiler.tolerance import FLOORS
+from nascc.runtime.compare import compare_output
+from nascc.runtime.runners.base import Array
+from nascc.runtime.runners.onnx import OnnxRunner
+
+Samples = Sequence[Mapping[str, Array]]
+TOLERANCE = FLOORS["float16"]
+MOST = 24
+"""Rounds in which layers are added to the islands before fp16 counts as hopeless."""
+HEADROOM = 0.5
+"""A value must stay below this part of the largest fp16 number on the samples: others will be larger."""
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """How far the value of a layer is from float64: relative to its largest value, and as signal to noise in dB."""
+
+    node: str
+    operator: str
+    relative: float
+    snr_db: float
+    largest: float
+    single: bool
+
+    def entry(self) -> dict[str, JsonValue]:
+        """The same as plain data."""
+        return {"layer": self.node, "operator": self.operator, "error": self.relative, "snr_db": self.snr_db,
+                "largest": self.largest, "precision": "fp32" if self.single else "fp16"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Halved:
+    """An fp16 model, the names of the layers that stay in fp32, and the error of every layer.
+
+    `error` is the largest relative error of an output on the samples.
+    """
+
+    model: ModelProto
+    single: tuple[str, ...]
+    layers: tuple[LayerError, ...]
+    error: float
+    overflowing: tuple[str, ...] = ()
+
+
+def halve(model: ModelProto, samples: Samples, *, tolerance: float = TOLERANCE) -> Halved:
+    """The fp16 form of a model, with as many layers in fp32 as the outputs need to be within `tolerance` of float64.
+
+    Layers whose values come near 65504, and whoever reads them, are in fp32 from the start; then, as long as an output
+    is too far off, the layer at which the error grows most. Raises NotEquivalent when that does not help.
+    """
+    exact = [exact_values(model, sample) for sample in samples]
+    overflowing = _overflowing(model, exact)
+    single = set(island_of(model)) | overflowing
+    for _ in range(MOST):
+        half = typed_half(model, single)
+        found = layer_errors(model, half, samples, exact, single)
+        outputs = {o.name for o in model.graph.output}
+        error = max((_of_node(model, e, outputs) for e in found), default=0.0)
+        if error <= tolerance:
+            return Halved(half, _in_order(model, single), found, error, _in_order(model, overflowing))
+        if (worst := _steepest(model, found, single)) is None:
+            break
+        single |= worst
+    raise NotEquivalent(
+        f"fp16 must keep outputs within {tolerance:g} of float64, but they are {error:.1e} off with "
+        f"{len(single)} of {len(model.graph.node)} layers in fp32; use --fp32"
+    )
+
+
+def layer_errors(
+    model: ModelProto, half: ModelProto, samples: Samples, exact: Sequence[Mapping[str, Array]], single: set[str]
+) -> tuple[LayerError, ...]:
+    """The error of every layer of an fp16 model, the worst sample each; `exact` holds all values in float64."""
+    names = [name for node in half.graph.node for name in node.output if name]
+    shown = {name.removesuffix("/half"): name for name in names if not name.endswith("/single")}
+    wanted = {n.output[0]: shown.get(n.output[0], n.output[0]) for n in model.graph.node}
+    # whatever is optimised away would not be rounded
+    with OnnxRunner(half, expose=sorted(set(wanted.values())), optimize=False) as runner:
+        runs = [runner.run(sample) for sample in samples]
+    found = []
+    for node in model.graph.node:
+        value = node.output[0]
+        pairs = [(e[value], r[wanted[value]]) for e, r in zip(exact, runs, strict=True)]
+        if pairs[0][0].dtype.kind == "f" and pairs[0][1].dtype.kind == "f":
+            found.append(layer_error(_label(node), node.op_type, pairs, _label(node) in single))
+    return tuple(found)
+
+
+def layer_error(node: str, operator: str, pairs: Sequence[tuple[Array, Array]], single: bool) -> LayerError:
+    """The worst of several pairs of a value in float64 and as it is deployed."""
+    results = [compare_output("", e, r, float("inf"), dtype=r.dtype) for e, r in pairs]
+    relative = max(float("inf") if not r or r.max_rel is None else r.max_rel for r in results)
+    snr = min(-float("inf") if not r or r.snr_db is None else r.snr_db for r in results)
+    largest = max(float(np.abs(e).max(initial=0.0)) for e, _ in pairs)
+    return LayerError(node, operator, relative, snr, largest, single)
+
+
+def _overflowing(model: ModelProto, exact: Sequence[Mapping[str, Array]]) -> set[str]:
+    """Layers that write, or read, a value that fp16 may not hold."""
+    large = {
+        name
+        for values in exact
+        for name, value in values.items()
+        if value.dtype.kind == "f" and value.size and float(np.abs(value).max()) > HEADROOM * LARGEST
+    }
+    return {_label(n) for n in model.graph.node if large.intersection((*n.input, *n.output))}
+
+
+def _steepest(model: ModelProto, found: Sequence[LayerError], single: set[str]) -> set[str] | None:
+    """The layer in fp16 at which the error grows most over that of what it reads; None where none is left."""
+    by_value = {o: e for n, e in _paired(model, found) for o in n.output}
+    best, growth = None, 0.0
+    for node, error in _paired(model, found):
+        if error.node in single:
+            continue
+        before = max((by_value[i].relative for i in node.input if i in by_value), default=0.0)
+        grown = float("inf") if np.isinf(error.relative) and not np.isinf(before) else error.relative - before
+        if best is None or grown > growth:
+            best, growth = error.node, grown
+    return None if best is None else {best}
+
+
+def _paired(model: ModelProto, found: Sequence[LayerError]) -> Iterator[tuple[NodeProto, LayerError]]:
+    errors = {error.node: error for error in found}
+    yield from ((n, errors[_label(n)]) for n in model.graph.node if _label(n) in errors)
+
+
+def _of_node(model: ModelProto, error: LayerError, outputs: set[str]) -> float:
+    node = next(n for n in model.graph.node if _label(n) == error.node)
+    return error.relative if outputs.intersection(node.output) else 0.0
+
+
+def _label(node: NodeProto) -> str:
+    return str(node.name or node.output[0])
+
+
+def _in_order(model: ModelProto, names: set[str]) -> tuple[str, ...]:
+    return tuple(_label(n) for n in model.graph.node if _label(n) in names)
