@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from onnx import ModelProto, NodeProto
-from pydantic import JsonValue
 
 from nascc.compiler.errors import NotEquivalent
 from nascc.compiler.exact_onnx import exact_values
 from nascc.compiler.half import LARGEST, island_of, typed_half
+from nascc.compiler.layer_error import LayerError, layer_error
 from nascc.compiler.tolerance import FLOORS
-from nascc.runtime.compare import compare_output
 from nascc.runtime.runners.base import Array
 from nascc.runtime.runners.onnx import OnnxRunner
 
@@ -21,23 +20,6 @@ MOST = 24
 """Rounds in which layers are added to the islands before fp16 counts as hopeless."""
 HEADROOM = 0.5
 """A value must stay below this part of the largest fp16 number on the samples: others will be larger."""
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """How far the value of a layer is from float64: relative to its largest value, and as signal to noise in dB."""
-
-    node: str
-    operator: str
-    relative: float
-    snr_db: float
-    largest: float
-    single: bool
-
-    def entry(self) -> dict[str, JsonValue]:
-        """The same as plain data."""
-        return {"layer": self.node, "operator": self.operator, "error": self.relative, "snr_db": self.snr_db,
-                "largest": self.largest, "precision": "fp32" if self.single else "fp16"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,15 +78,6 @@ def layer_errors(
         if pairs[0][0].dtype.kind == "f" and pairs[0][1].dtype.kind == "f":
             found.append(layer_error(_label(node), node.op_type, pairs, _label(node) in single))
     return tuple(found)
-
-
-def layer_error(node: str, operator: str, pairs: Sequence[tuple[Array, Array]], single: bool) -> LayerError:
-    """The worst of several pairs of a value in float64 and as it is deployed."""
-    results = [compare_output("", e, r, float("inf"), dtype=r.dtype) for e, r in pairs]
-    relative = max(float("inf") if not r or r.max_rel is None else r.max_rel for r in results)
-    snr = min(-float("inf") if not r or r.snr_db is None else r.snr_db for r in results)
-    largest = max(float(np.abs(e).max(initial=0.0)) for e, _ in pairs)
-    return LayerError(node, operator, relative, snr, largest, single)
 
 
 def _overflowing(model: ModelProto, exact: Sequence[Mapping[str, Array]]) -> set[str]:

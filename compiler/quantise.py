@@ -14,7 +14,8 @@ from onnx import ModelProto
 
 from nascc.compiler.errors import UsageError
 from nascc.compiler.exact_onnx import exact_values
-from nascc.compiler.islands import LayerError, Samples, layer_error
+from nascc.compiler.islands import Samples
+from nascc.compiler.layer_error import LayerError, layer_error
 from nascc.runtime.compare import top1_agreement
 from nascc.runtime.runners.base import Array
 from nascc.runtime.runners.onnx import OnnxRunner

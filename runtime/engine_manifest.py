@@ -70,7 +70,7 @@ def require_fit(manifest: EngineManifest, facts: Facts, engine: Path) -> None:
     """Raise WrongDevice unless the engine was built on such a device, with all that differs."""
     pairs = {
         "TensorRT": (manifest.tensorrt, facts.tensorrt),
-        "GPU": (manifest.gpu, facts.gpu),
+        "GPU": (manifest.gpu, facts.gpu or manifest.gpu),  # a Jetson does not name it
         "device": (manifest.device, facts.model),
         "driver": (manifest.driver, facts.driver),
     }
@@ -94,6 +94,7 @@ def manifest_of(
     onnx: Path,
     facts: Facts,
     *,
+    gpu: str | None = None,
     target: str,
     precision: Precision,
     pinned: Sequence[str] = (),
@@ -109,7 +110,7 @@ def manifest_of(
         target=target,
         tensorrt=facts.tensorrt or "unknown",
         device=facts.model,
-        gpu=facts.gpu,
+        gpu=facts.gpu or gpu,
         driver=facts.driver,
         precision=precision,
         pinned_fp32=tuple(pinned),

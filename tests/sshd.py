@@ -14,6 +14,7 @@ from pathlib import Path
 
 PROGRAM = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else None)
 REASON = "needs sshd and ssh: apt-get install openssh-server openssh-client"
+MARK = "NASCC_TEST_SSHD"
 AVAILABLE = PROGRAM is not None and shutil.which("ssh") is not None
 
 
@@ -35,9 +36,8 @@ class Sshd:
         return sorted(path.name for path in self.tmp.iterdir())
 
     def sessions(self) -> list[str]:
-        """Processes on the device that belong to sessions: they carry the folder for temporary files in their
-        environment."""
-        mark, found = f"TMPDIR={self.tmp}".encode(), []
+        """Processes of sessions on the device: they carry a mark in their environment."""
+        mark, found = f"{MARK}={self.port}".encode(), []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if mark in (process / "environ").read_bytes().split(b"\0"):
@@ -86,7 +86,7 @@ def running(folder: Path, environment: dict[str, str] | None = None) -> Iterator
     shutil.copy(folder / "user.pub", folder / "authorized")
     port = free_port()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    given = {"PATH": path, "TMPDIR": str(tmp), "OMP_NUM_THREADS": "1"} | (environment or {})
+    given = {MARK: str(port), "PATH": path, "TMPDIR": str(tmp), "OMP_NUM_THREADS": "1"} | (environment or {})
     settings = " ".join(f'{name}="{value}"' for name, value in given.items())
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"

@@ -13,7 +13,7 @@ from nascc.runtime.remote.access import Access
 from nascc.runtime.remote.address import Address
 from nascc.runtime.remote.facts import Facts, read_facts
 from nascc.runtime.remote.link import Link
-from nascc.runtime.remote.onnx import RemoteOnnxRunner, measure_remote
+from nascc.runtime.remote.onnx import RemoteOnnxRunner, busy_remote, measure_remote
 from nascc.runtime.remote.tensorrt import TensorRtBoard
 from nascc.runtime.runners.base import Runner
 from nascc.runtime.trtexec.command import Precision
@@ -43,6 +43,9 @@ class Board(Protocol):
     def runner(self, path: Path, shapes: Shapes | None = None) -> Runner:
         """What runs a file on given inputs."""
 
+    def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
+        """Run a file over and over; returns when that began and ended, by the clock of the device."""
+
 
 class OnnxBoard:
     """A device with Python and onnxruntime."""
@@ -69,6 +72,9 @@ class OnnxBoard:
 
     def runner(self, path: Path, shapes: Shapes | None = None) -> Runner:
         return RemoteOnnxRunner(self.link, path, python=self._python)
+
+    def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
+        return busy_remote(self.link, path, shapes, seconds, python=self._python)
 
 
 @contextmanager

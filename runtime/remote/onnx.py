@@ -64,6 +64,16 @@ def measure_remote(
     return steady(take, clock=clock, threads=threads)
 
 
+def busy_remote(link: Link, path: Path, shapes: Shapes, seconds: int, *, python: str = PYTHON) -> tuple[float, float]:
+    """Run a file over and over; returns when that began and ended, by the clock of the device."""
+    feed = link.put_bytes(npz(example_feed(input_specs(read_onnx(path)), shapes)), "busy.npz")
+    put_program(link)
+    model = put_model(link, path, "busy")
+    request = {"task": "busy", "models": [model], "inputs": [feed], "seconds": seconds, "threads": 1}
+    reply = ask(link, request, python, timeout_s=RUN_S + seconds)
+    return float(reply["began"]), float(reply["ended"])
+
+
 def ask(link: Link, request: Mapping[str, Any], python: str = PYTHON, *, timeout_s: float = RUN_S) -> dict[str, Any]:
     """Have the program on the device do something; returns its reply. Raises RunnerFailed, DeviceFailed."""
     threads = {"OMP_NUM_THREADS": str(request["threads"])} if request["threads"] else {}
@@ -97,6 +107,8 @@ class RemoteOnnxRunner(Runner):
         self.name = f"onnxruntime on {link.address.host}"
         self._link, self._model, self._threads, self._python = link, model, threads, python
         self._there = ""
+        self.peak_mib: float | None = None
+        """The most memory that a process took there so far."""
 
     def _activate(self) -> None:
         model = read_onnx(self._model)
@@ -115,6 +127,7 @@ class RemoteOnnxRunner(Runner):
         inputs = [self._link.put_bytes(npz(feed), f"feed-{i}.npz") for i, feed in enumerate(samples)]
         request = {"task": "run", "models": [self._there], "inputs": inputs, "threads": self._threads}
         reply = ask(self._link, request, self._python)
+        self.peak_mib = max(self.peak_mib or 0.0, float(reply["peak_mib"]))
         found = []
         for file in reply["outputs"]:
             with np.load(io.BytesIO(self._link.get(file))) as arrays:

@@ -51,11 +51,11 @@ def posix(script: str) -> str:
 
 
 def program(words: Sequence[str], folder: str, ticket: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run a program in `folder`; its group of processes stands in `pids/ticket` while it runs."""
+    """Run a program in `folder`, temporary files too; its group of processes stands in `pids/ticket` while it runs."""
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in (environment or {}).items())
     pid = shlex.quote(f"{folder}/pids/{ticket}")
     script = (
-        f"cd {shlex.quote(folder)} || exit 73; echo $$ >{pid}; "
+        f"cd {shlex.quote(folder)} || exit 73; echo $$ >{pid}; export TMPDIR={shlex.quote(folder)}; "
         f"{settings} {shlex.join(words)}; status=$?; rm -f {pid}; exit $status"
     )
     return posix(script)

@@ -84,6 +84,8 @@ class TensorRtBoard:
             raise DeviceFailed(f"{link.address} must have trtexec of TensorRT, but: {missing}")
         self._program, self.version = facts.trtexec, facts.tensorrt
         require_version(facts, target)
+        self.peak_mib: float | None = None
+        """The most GPU memory that any log so far told of."""
         self._engines: dict[tuple[str, str, tuple[object, ...]], Engine] = {}
 
     @property
@@ -194,12 +196,25 @@ class TensorRtBoard:
     def runner(self, path: Path, shapes: Shapes | None = None) -> Runner:
         return TrtexecRunner(self, path, self._open_sizes(path, shapes))
 
+    def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
+        """Run a file over and over; returns when that began and ended, by the clock of the device.
+
+        trtexec loads the engine first: only what comes before its last `seconds` is not counted.
+        """
+        engine = self.engine(path, self._open_sizes(path, shapes))
+        words = time_words(self.version, engine.file, engine.shapes, duration_s=seconds)
+        self._trtexec(words, engine.path.name, RUN_S + seconds)
+        ended = float(self.link.script("date +%s.%N").stdout)
+        return ended - seconds, ended
+
     def _trtexec(self, words: Sequence[str], what: str, timeout_s: float) -> Log:
         ended: Completed = self.link.run([self._program, *words], timeout_s=timeout_s)
         text = f"{ended.stdout}\n{ended.stderr}"
         if (failure := failure_of(text, ended.status)) is not None:
             raise failure.error(what)
-        return parse_log(text)
+        log = parse_log(text)
+        self.peak_mib = max((m for m in (self.peak_mib, log.gpu_memory_mib) if m is not None), default=None)
+        return log
 
 
 def require_version(facts: Facts, target: Target) -> None:

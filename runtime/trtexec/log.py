@@ -17,6 +17,7 @@ _FIELD = re.compile(
 )
 _HEADING = re.compile(r"^(Host Latency|GPU Compute|Enqueue Time)\s*$")
 _AVERAGE = re.compile(rf"Average on \d+ runs - GPU latency: {_NUMBER} ms - Host latency: {_NUMBER} ms")
+_DEVICE = re.compile(r"Selected Device: ([^\n]+)")
 _THROUGHPUT = re.compile(rf"[Tt]hroughput:\s*{_NUMBER} qps")
 _PEAK = re.compile(r"Peak memory usage[^:]*: CPU: \d+ MiB, GPU: (\d+) MiB")
 _USE = re.compile(r"\[MemUsage\w*\][^\n]*?now: CPU \d+, GPU (\d+) \(MiB\)|\[MemUsageSnapshot\][^\n]*GPU (\d+) MiB")
@@ -39,8 +40,10 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Log:
-    """`ended` is "PASSED", "FAILED", or None for a log that was cut short. `gpu` is GPU compute time, `host` latency
-    with transfers; both None where the summary is not there. `averages_ms` are the averages of GPU latency on the way.
+    """`ended` is "PASSED", "FAILED", or None for a log that was cut short.
+
+    `gpu` is GPU compute time, `host` latency with transfers; both None where the summary is not there. `averages_ms`
+    are the averages of GPU latency on the way, `device` is the GPU's name.
     """
 
     version: str | None
@@ -51,6 +54,7 @@ class Log:
     averages_ms: tuple[float, ...]
     throughput_qps: float | None
     gpu_memory_mib: float | None
+    device: str | None
     warnings: tuple[str, ...]
     errors: tuple[str, ...]
 
@@ -76,6 +80,7 @@ def parse_log(text: str) -> Log:
         tuple(float(m.group(1)) for body in bodies if (m := _AVERAGE.search(body))),
         qps[-1] if qps else None,
         _peak(text),
+        device.group(1).strip() if (device := _DEVICE.search(text)) else None,
         tuple(dict.fromkeys(body for level, body in lines if level == "W" and body)),
         tuple(dict.fromkeys(body for level, body in lines if level in ("E", "F") and body)),
     )

@@ -1,8 +1,8 @@
 """Runs on a device that has Python 3.6, numpy and onnxruntime: does what a request says and writes the reply.
 
-`python3 measuring.py REQUEST` prints MARK and the reply as its last line, both JSON. A request has `task` ("run", "measure", "busy"), `models` (paths, for
-"measure" the anchor first), `inputs` (an .npz file a model), `threads`, and for "measure" `rounds`. The reply of "run"
-names the .npz files of its outputs; that of "measure" holds `samples`.
+`python3 measuring.py REQUEST` prints MARK and the reply as its last line, both JSON. A request has `task`, `models`
+(paths; for "measure" the anchor first), `inputs` (.npz files), `threads`, and for "measure" `rounds`, for "busy"
+`seconds`. The reply of "run" names the .npz files of its outputs; that of "measure" holds `samples`.
 """
 
 import json
@@ -44,7 +44,7 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
         file = "outputs-%d.npz" % index
         np.savez(file, **{str(i): value for i, value in enumerate(values)})
         replies.append(file)
-    return {"outputs": replies, "names": names}
+    return {"outputs": replies, "names": names, "peak_mib": peak_mib()}
 
 
 def measure(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -55,7 +55,7 @@ def measure(request: Dict[str, Any]) -> Dict[str, Any]:
     clock = time.thread_time if alone else time.perf_counter
     runs = [lambda s=s, f=f: s.run(None, f) for s, f in zip(sessions, feeds)]
     samples: List[Any] = sample(runs, request["rounds"], clock)
-    return {"samples": samples, "clock": "processor" if alone else "wall", "peak_mib": peak_mib()}
+    return {"samples": samples, "clock": "processor" if alone else "wall"}
 
 
 def busy(request: Dict[str, Any]) -> Dict[str, Any]:
