@@ -140,9 +140,10 @@ def _pipeline(
         chosen = tuple(replace(p, mode=collapse) if isinstance(p, LINEAR) else p for p in default_pipeline(PASSES))
     else:
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
+    if residuals:
+        chosen = tuple(replace(p, keep_residuals=True) if isinstance(p, LINEAR) else p for p in chosen)
     if passes is None or isinstance(passes, str):
-        kept = {"keep_residuals": True} if residuals else {}
-        chosen = tuple(replace(p, cost=cost, **kept) if isinstance(p, LINEAR) else p for p in chosen)
+        chosen = tuple(replace(p, cost=cost) if isinstance(p, LINEAR) else p for p in chosen)
         chosen = tuple(replace(p, least_gain=gain) if isinstance(p, CollapseLinear) else p for p in chosen)
     return without((p for p in chosen if p != SubstituteOperators()), skip, PASSES)
 

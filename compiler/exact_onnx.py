@@ -32,7 +32,7 @@ def exact_values(model: ModelProto, inputs: Mapping[str, Array]) -> dict[str, Ar
     return dict(zip(names, map(np.asarray, values), strict=True))
 
 
-class Conv(OpRun):  # type: ignore[misc]
+class Conv(OpRun):
     """A convolution of any rank in torch: onnx's own takes minutes."""
 
     op_domain = ""

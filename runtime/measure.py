@@ -7,7 +7,8 @@ from statistics import median
 
 from nascc.runtime.distribution import Distribution, Ratio, paired_ratio
 from nascc.runtime.errors import UnstableMachine
-from nascc.runtime.remote.program.sampling import Run, Sample, sample
+from nascc.runtime.remote.program.sampling import Run as Run
+from nascc.runtime.remote.program.sampling import Sample, sample
 
 Samples = Sequence[Sequence[Sequence[Sample]]]
 """[network][round][run]: (counted, wall) milliseconds."""

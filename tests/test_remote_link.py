@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import sshd
-from device_kit import proxied
+from device_kit import Proxy, proxied
 from nascc.runtime.errors import BadAddress, DeviceBusy, DeviceFailed, DeviceUnreachable
 from nascc.runtime.remote import Address, Link, Ssh
 from nascc.runtime.remote.ssh import failure_of
@@ -136,13 +136,8 @@ class TestLink:
         content = os.urandom(3_000_000)
         with proxied(daemon, tmp_path) as (proxy, far):
             opened = link(far)
-            with pytest.raises(DeviceUnreachable, match="was lost.*run the same again"), opened:
-                if when == "copy":
-                    proxy.cut_after = proxy.carried + 1_000_000
-                    opened.put_bytes(content, "file")
-                else:
-                    threading.Timer(0.5, proxy.cut).start()
-                    opened.run(["sleep", "600"])
+            with opened, pytest.raises(DeviceUnreachable, match="was lost.*run the same again"):
+                _used_and_cut(opened, proxy, when, content)
             daemon.wait_until_clean()
             with link(far) as again:
                 again.put_bytes(content, "file")
@@ -204,6 +199,14 @@ class TestLink:
                 assert opened.run(["cat", "file"]).stdout == "x"
         daemon.wait_until_clean()
         assert _here() == before
+
+
+def _used_and_cut(opened: Link, proxy: Proxy, when: str, content: bytes) -> None:
+    if when == "copy":
+        proxy.cut_after = proxy.carried + 1_000_000
+        opened.put_bytes(content, "file")
+    threading.Timer(0.5, proxy.cut).start()
+    opened.run(["sleep", "600"])
 
 
 def _here() -> list[str]:

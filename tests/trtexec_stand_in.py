@@ -81,7 +81,7 @@ class StandIn:
                 say(f"No importer registered for op: {node.op_type}. Attempting to import as plugin.", own=False)
                 raise Failed(
                     f'ModelImporter.cpp:773: While parsing node number {index} [{node.op_type} -> "{node.output[0]}"]:',
-                    "ModelImporter.cpp:779: ERROR: builtin_op_importers.cpp:4870 In function importFallbackPluginImporter:",
+                    "ModelImporter.cpp:779: ERROR: In function importFallbackPluginImporter:",
                     '[8] Assertion failed: creator && "Plugin not found, are the plugin name, version, and namespace '
                     'correct?"',
                 )
@@ -192,7 +192,7 @@ class StandIn:
         if self.failure == f"memory-{when}":
             raise Failed(
                 "1: [defaultAllocator.cpp::allocate::20] Error Code 1: Cuda Runtime (out of memory)",
-                "2: [builder.cpp::buildSerializedNetwork::609] Error Code 2: Internal Error (Assertion enginePtr != nullptr failed. )",
+                "2: [builder.cpp::buildSerializedNetwork::609] Error Code 2: Internal Error (Assertion failed. )",
             )
         if self.failure == f"killed-{when}":
             os.kill(os.getpid(), 9)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from onnx import ModelProto
 
 from nascc.compiler.deployable import Deployable, deployable
+from nascc.compiler.deployed_outputs import against_exact
 from nascc.compiler.errors import NotEquivalent, UnsupportedByTarget
 from nascc.compiler.exact_onnx import exact_values
 from nascc.compiler.lowering.save import write_onnx
@@ -14,8 +16,7 @@ from nascc.compiler.output import atomically
 from nascc.compiler.provenance import input_file, new_report, output_file, target_entry
 from nascc.compiler.report import Report
 from nascc.compiler.target_lint import blocking, check_target
-from nascc.compiler.tolerance import FLOORS
-from nascc.runtime.compare import OutputComparison, compare, top1_agreement
+from nascc.runtime.compare import top1_agreement
 from nascc.runtime.engine_manifest import manifest_of
 from nascc.runtime.measure_onnx import Shapes
 from nascc.runtime.onnx_file import read_onnx
@@ -36,8 +37,6 @@ from nascc.tools.progress import Say
 from nascc.tools.render import line, warnings
 
 Outputs = Sequence[dict[str, Array]]
-TOLERANCES = {"fp32": 1e-4, "fp16": 2 * FLOORS["float16"]}
-"""What outputs of an engine may differ by, relative to the largest; trtexec writes six digits. int8 has no bound."""
 SHOWN, PROVEN, SLOWEST = 8, 4, 5
 
 
@@ -139,7 +138,7 @@ def _build_there(
             say("build")
             engine = board.engine(file, source.shapes)
             say("verify")
-            run = lambda feeds: [board.run(engine, file, feed) for feed in feeds]  # noqa: E731
+            run = partial(_run_there, board, engine, file)
             compared = _compared(source, precision, run(source.samples[:PROVEN]))
             accuracy = _accuracy(wanted, source, made, run)
             say("measure")
@@ -178,6 +177,10 @@ def _build_there(
     return Answer(report, lines)
 
 
+def _run_there(board: TensorRtBoard, engine: Engine, file: Path, feeds: Outputs) -> Outputs:
+    return [board.run(engine, file, feed) for feed in feeds]
+
+
 def _type_warnings(engine: Engine, precision: Precision) -> Iterator[str]:
     """Up to TensorRT 10 the builder may choose wider types where they are faster."""
     wide = {name: n for name, n in engine.types.items() if name not in (precision, "unknown", "fp16")}
@@ -192,20 +195,12 @@ def _types_words(engine: Engine) -> str:
 
 def _compared(source: Source, precision: Precision, outputs: Outputs) -> list[str]:
     """Outputs of the engine against float64. Raises NotEquivalent where one is too far off."""
-    names = [output.name for output in source.model.graph.output]
-    tolerance = TOLERANCES.get(precision, float("inf"))
-    found: list[OutputComparison] = []
-    for sample, given in zip(source.samples, outputs, strict=False):
-        exact = exact_values(source.model, sample)
-        values = [given[name] for name in names]
-        wanted = [exact[name] for name in names]
-        dtypes = [v.dtype for v in values]
-        found += compare(wanted, values, names, [tolerance] * len(names), dtypes=dtypes)
+    found = against_exact(source.model, source.samples[: len(outputs)], outputs, precision)
     if wrong := [f"output '{c.name}': {c.reason}" for c in found if not c]:
         raise NotEquivalent(f"the engine must compute what '{source.model.graph.name}' computes, but {wrong[0]}")
-    worst = max((c.max_rel or 0.0 for c in found), default=0.0)
+    error = max((c.max_rel or 0.0 for c in found), default=0.0)
     snr = min((c.snr_db for c in found if c.snr_db is not None), default=float("inf"))
-    return [line("verified", f"{worst:.1e} from float64 on {len(outputs)} samples, SNR {snr:.0f} dB")]
+    return [line("verified", f"{error:.1e} from float64 on {len(outputs)} samples, SNR {snr:.0f} dB")]
 
 
 def _accuracy(wanted: Wanted, source: Source, made: Deployable, run: Callable[[Outputs], Outputs]) -> list[str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nascc.tools.errors import CommandError
 from nascc.tools.files import read_arrays
@@ -111,10 +111,11 @@ def preparation(
     if "nascc.preprocess" in said:
         how = Preprocessing.model_validate(json.loads(said["nascc.preprocess"])["preprocessing"])
         return how, tuple(said.get("nascc.labels", "").split("\n")), ()
-    channels, height, width = dims[1:]
-    if channels not in (1, 3) or not isinstance(height, int) or not isinstance(width, int):
+    count, height, width = dims[1:]
+    if count not in (1, 3) or not isinstance(height, int) or not isinstance(width, int):
         raise CommandError(f"images must have 1 or 3 channels and a size, the model reads {list(dims)}")
-    mean, std = default_statistics(channels)  # type: ignore[arg-type]
+    channels: Literal[1, 3] = 3 if count == 3 else 1
+    mean, std = default_statistics(channels)
     usual = Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
     return usual, (), ("the model does not say how images are prepared: ImageNet's mean and deviation are taken",)
 

@@ -79,9 +79,10 @@ class Precisions:
         from nascc.compiler.errors import UnsupportedByTarget
 
         asked: list[Precision] = []
-        for name in ("fp32", "fp16", "int8"):
+        names: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+        for name in names:
             if getattr(self, name):
-                asked.append(name)  # type: ignore[arg-type]
+                asked.append(name)
         if len(asked) > 1:
             raise CommandError(f"one precision must be asked for, got {', '.join(asked)}")
         if not asked:

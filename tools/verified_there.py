@@ -7,15 +7,16 @@ from pathlib import Path
 
 import onnx
 from onnx import ModelProto
+from torch.export import ExportedProgram
 
 from nascc.compiler.deployable import deployable
+from nascc.compiler.deployed_outputs import against_exact
 from nascc.compiler.errors import NotEquivalent
-from nascc.compiler.exact_onnx import exact_values
 from nascc.compiler.lowering.save import write_onnx
 from nascc.compiler.provenance import new_report, target_entry
-from nascc.compiler.report import OutputEntry, Report, VerifyEntry
-from nascc.compiler.tolerance import FLOORS
-from nascc.runtime.compare import OutputComparison, compare
+from nascc.compiler.report import Report, VerifyEntry
+from nascc.compiler.verification import output_entry
+from nascc.runtime.compare import OutputComparison
 from nascc.runtime.onnx_file import read_onnx
 from nascc.runtime.profile import load_target
 from nascc.runtime.remote.access import Access
@@ -25,7 +26,6 @@ from nascc.runtime.remote.onnx import RemoteOnnxRunner
 from nascc.runtime.remote.tensorrt import TensorRtBoard
 from nascc.runtime.runners.base import Array, Runner
 from nascc.runtime.runners.onnx import OnnxRunner
-from nascc.runtime.table import Precision
 from nascc.tools.benched_there import device_entry, state_warnings
 from nascc.tools.calibration_data import Labelled, labelled, samples_of, top1
 from nascc.tools.commands.bench import fixed_sizes
@@ -41,8 +41,6 @@ from nascc.tools.verified import cells
 
 Feeds = Sequence[dict[str, Array]]
 Run = Callable[[Feeds], list[Array]]
-TOLERANCES = {"fp32": 1e-4, "fp16": 2 * FLOORS["float16"], "int8": 0.3}
-"""Relative errors that a device may make; TensorRT's outputs come with six digits."""
 DROP = 0.01
 """Top-1 accuracy that a device may lose without being another network."""
 
@@ -89,8 +87,8 @@ def verify_there(
                 memory = _memory(board, runner)
             after = read_facts(board.link, trtexec=access.trtexec, python=access.python)
     report.device = device_entry(board, after, precision) | ({"peak_mib": memory} if memory else {})
-    found = _compared(case, precision, outputs)
-    entries = [OutputEntry(**_numbers(c)) for c in found]
+    found = against_exact(case.model, case.feeds, outputs, precision)
+    entries = list(map(output_entry, found))
     report.verify = (VerifyEntry(a="float64", b=board.words, outputs=tuple(entries)),)
     report.verification = "done"
     report.warnings = (*case.warnings, *state_warnings(board.facts, after, target))
@@ -131,20 +129,6 @@ def _before(path: Path) -> Side | None:
     return Side.of(Source(str(checkpoints[0]))) if len(checkpoints) == 1 else None
 
 
-def _compared(case: Case, precision: Precision, outputs: Sequence[dict[str, Array]]) -> list[OutputComparison]:
-    """The worst sample of each output, against float64."""
-    worst: dict[str, OutputComparison] = {}
-    names = [output.name for output in case.model.graph.output]
-    for feed, given in zip(case.feeds, outputs, strict=True):
-        exact = exact_values(case.model, feed)
-        values = [given[name] for name in names]
-        tolerances = [TOLERANCES[precision]] * len(names)
-        for c in compare([exact[n] for n in names], values, names, tolerances, dtypes=[v.dtype for v in values]):
-            if c.name not in worst or (c.max_rel or 0.0) > (worst[c.name].max_rel or 0.0) or not c:
-                worst[c.name] = c
-    return [worst[name] for name in names]
-
-
 def _accuracies(case: Case, precision: str, words: str, there: Sequence[Array]) -> Iterator[tuple[str, float]]:
     """Top-1 of the model before, of onnxruntime here, and of the device."""
     if case.labels is None:
@@ -163,7 +147,7 @@ def _eager(case: Case) -> list[Array]:
     assert case.eager is not None
     assert case.eager.opened is not None
     module = case.eager.opened.module
-    call = module.module() if hasattr(module, "module") else module.eval()
+    call = module.module() if isinstance(module, ExportedProgram) else module.eval()
     with torch.no_grad():
         found = [call(*(torch.from_numpy(a) for a in feed.values())) for feed in case.feeds]
     return [(o[0] if isinstance(o, (tuple, list)) else o).numpy() for o in found]
@@ -174,11 +158,6 @@ def _memory(board: Board, runner: Runner) -> float | None:
     if isinstance(runner, RemoteOnnxRunner):
         return runner.peak_mib
     return board.peak_mib if isinstance(board, TensorRtBoard) else None
-
-
-def _numbers(c: OutputComparison) -> dict[str, object]:
-    kept = ("name", "max_abs", "max_rel", "cosine", "snr_db", "top1_agreement", "tolerance", "ok")
-    return {key: getattr(c, key) for key in kept}
 
 
 def _failure(case: Case, found: Sequence[OutputComparison], accuracies: dict[str, float]) -> Failure | None:

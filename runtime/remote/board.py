@@ -34,7 +34,7 @@ class Board(Protocol):
         paths: Sequence[Path],
         shapes: Shapes | None = None,
         *,
-        rounds: int = ROUNDS,
+        rounds: int | None = None,
         threads: int = 1,
         seed: int = 0,
     ) -> Timings:
@@ -62,7 +62,7 @@ class OnnxBoard:
         paths: Sequence[Path],
         shapes: Shapes | None = None,
         *,
-        rounds: int = ROUNDS,
+        rounds: int | None = None,
         threads: int = 1,
         seed: int = 0,
     ) -> Timings:

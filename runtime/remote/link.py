@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
+from typing import NoReturn
 
 from typing_extensions import Self
 
@@ -171,7 +172,7 @@ class Link:
             self._refuse(self._master, lines, (socket.parent / "errors").read_text(errors="replace"))
         return Opened(PurePosixPath(ready.split(" ", 1)[1]), socket)
 
-    def _refuse(self, master: "subprocess.Popen[bytes]", lines: Sequence[str], errors: str) -> None:
+    def _refuse(self, master: "subprocess.Popen[bytes]", lines: Sequence[str], errors: str) -> NoReturn:
         """Raise what the end of the connection means."""
         _end(master)
         status = master.returncode

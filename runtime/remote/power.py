@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean
 from threading import Thread
 
+from pydantic import JsonValue
+
 from nascc.runtime.errors import DeviceFailed
 from nascc.runtime.measure_onnx import Shapes
 from nascc.runtime.remote.board import Board
@@ -57,7 +59,7 @@ class Energy:
     idle_w: float
     rail: str
 
-    def entry(self) -> dict[str, float | str]:
+    def entry(self) -> dict[str, JsonValue]:
         """The same as plain data."""
         return {"energy_mj": self.energy_mj, "busy_w": self.busy_w, "idle_w": self.idle_w, "rail": self.rail}
 

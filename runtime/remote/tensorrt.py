@@ -140,7 +140,7 @@ class TensorRtBoard:
         paths: Sequence[Path],
         shapes: Shapes | None = None,
         *,
-        rounds: int = ROUNDS,
+        rounds: int | None = None,
         threads: int = 1,
         seed: int = 0,
     ) -> Timings:

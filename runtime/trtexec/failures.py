@@ -70,7 +70,7 @@ def failure_of(text: str, status: int) -> Failure | None:
         return _unsupported(text)
     if _DISK.search(text):
         return Failure("disk", "the disk of the device is full; free some of it")
-    if _MEMORY.search(errors) or _MEMORY.search(_unlogged(text)):
+    if _MEMORY.search(errors) or _MEMORY.search(_unlogged(text)) or "std::bad_alloc" in text:
         return Failure("memory", _hint("the memory of the device ran out", log))
     if status in (KILLED, -9) or re.search(r"^Killed\b|\bOut of memory: Kill", text, re.MULTILINE):
         return Failure("killed", _hint("the device's kernel killed it, which it does when memory runs out", log))

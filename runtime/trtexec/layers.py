@@ -95,8 +95,11 @@ def _logged(text: str) -> Iterator[Layer]:
     for line in text.splitlines():
         if (found := _LAYER.search(line)) is not None:
             kind, name, _, reads, writes = found.groups()
-            types = [tuple(t for w in _TENSOR.findall(part) if (t := type_of(w))) for part in (reads, writes)]
-            yield Layer(name.strip(), kind, *types)
+            yield Layer(name.strip(), kind, _logged_types(reads), _logged_types(writes))
+
+
+def _logged_types(tensors: str) -> tuple[str, ...]:
+    return tuple(found for word in _TENSOR.findall(tensors) if (found := type_of(word)) is not None)
 
 
 def parse_times(text: str) -> tuple[LayerTime, ...]:
@@ -165,9 +168,10 @@ def loads(text: str) -> Any:
 
 def _rescued(text: str) -> Any:
     start = text.find("[")
-    if not text.lstrip().startswith(("[", "{")) or start < 0:
+    if not re.match(r"\s*(\[\s*[\[{\"]|\{\s*\")", text) or start < 0:  # a line of a log begins with a bracket, too
         return None
-    decoder, position, found = json.JSONDecoder(), start + 1, []
+    decoder, position = json.JSONDecoder(), start + 1
+    found: list[Any] = []
     while True:
         match = re.compile(r"[\s,]*").match(text, position)
         position = match.end() if match else position

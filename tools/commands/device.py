@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,14 +53,14 @@ def check(devices: Devices, name: str | None, say: "Say") -> Answer:
         raise CommandError("--device must be given, like ssh://user@host")
     target, report = None if name is None else load_target(name), new_report("device")
     report.target = None if target is None else target_entry(target, None)
-    lines, findings, failure = list[str](), [], None
+    lines, findings, failure = list[str](), list[Any](), None
     for address in access.parsed():
         say(str(address))
         facts = ask(access, address)
         findings.append({"address": str(address), **facts.as_object()})
         found, problem = list(facts_lines(address, facts, target)), failure_of(address, facts, target)
         lines, failure = lines + found, failure or problem
-    report.device, report.findings = findings[0], tuple(findings[1:])  # type: ignore[assignment]
+    report.device, report.findings = findings[0], tuple(findings[1:])
     return Answer(report, tuple(lines), failure)
 
 
