@@ -86,7 +86,9 @@ def running(folder: Path, environment: dict[str, str] | None = None) -> Iterator
     shutil.copy(folder / "user.pub", folder / "authorized")
     port = free_port()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    given = {MARK: str(port), "PATH": path, "TMPDIR": str(tmp), "OMP_NUM_THREADS": "1"} | (environment or {})
+    given = {MARK: str(port), "HOME": str(tmp.parent), "PATH": path, "TMPDIR": str(tmp), "OMP_NUM_THREADS": "1"} | (
+        environment or {}
+    )
     settings = " ".join(f'{name}="{value}"' for name, value in given.items())
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"

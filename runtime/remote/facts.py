@@ -174,7 +174,7 @@ def _driver(text: str) -> str | None:
 
 
 def _power_mode(text: str) -> str | None:
-    found = re.search(r"NV Power Mode:\s*(\S+)", text) or re.search(r"pmode:(\d+)", text)
+    found = re.search(r"NV Power Mode:\s*(\S+)", text) or re.search(r"pmode:0*(\d+)", text)
     return found.group(1) if found else None
 
 

@@ -77,10 +77,5 @@ def receive(path: str) -> str:
 
 
 def give(path: str) -> str:
-    """Print a file."""
-    return posix(f"cat <{shlex.quote(path)}")
-
-
-def digest(path: str) -> str:
-    """Print the sha256 of a file."""
-    return posix(f"sha256sum <{shlex.quote(path)}")
+    """Print a file, and its sha256 on standard error."""
+    return posix(f"sha256sum <{shlex.quote(path)} >&2 && cat <{shlex.quote(path)}")
