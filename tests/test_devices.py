@@ -209,7 +209,7 @@ class TestBuild:
         assert {"net.engine", "net.engine.json", "net.cache"} <= set(os.listdir())
         manifest = json.loads(Path("net.engine.json").read_text())
         assert manifest["tensorrt"] == version and manifest["precision"] == "fp16"
-        assert found["latency"]["kind"] == "measured" and len(found["kernels"]) == manifest["layers"]["fp16"]
+        assert found["latency"]["kind"] == "measured" and len(found["kernels"]) >= manifest["layers"]["fp16"]
         assert all(f["precision"] == "fp16" and f["error"] < 1e-2 for f in found["findings"])
         assert main(["bench", "net.engine", *words]) == 0
         assert "TensorRT" in capsys.readouterr().out
