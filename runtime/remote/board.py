@@ -43,6 +43,9 @@ class Board(Protocol):
     def runner(self, path: Path, shapes: Shapes | None = None) -> Runner:
         """What runs a file on given inputs."""
 
+    def forget(self) -> None:
+        """Remove from the device what belongs to files that were measured so far; the anchor stays."""
+
     def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
         """Run a file over and over; returns when that began and ended, by the clock of the device."""
 
@@ -72,6 +75,9 @@ class OnnxBoard:
 
     def runner(self, path: Path, shapes: Shapes | None = None) -> Runner:
         return RemoteOnnxRunner(self.link, path, python=self._python)
+
+    def forget(self) -> None:
+        pass  # the next file takes the place of the last
 
     def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
         return busy_remote(self.link, path, shapes, seconds, python=self._python)

@@ -64,6 +64,7 @@ class Link:
         self._master: subprocess.Popen[bytes] | None = None
         self._quiet = threading.Event()
         self._opened: Opened | None = None
+        self._sent: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._here = Path(tempfile.mkdtemp(prefix="nascc-", dir="/tmp"))  # a control socket has a short path
@@ -115,13 +116,19 @@ class Link:
         return self.run(["sh", "-c", text], timeout_s=timeout_s)
 
     def put(self, local: Path, name: str) -> str:
-        """Copy a file into the folder, whole or not at all; returns its path there. Raises DeviceFailed."""
-        path, size = str(self.folder / name), local.stat().st_size
+        """Copy a file into the folder, whole or not at all; returns its path there. Raises DeviceFailed.
+
+        What was sent under the same name before, and is the same, is not sent again.
+        """
+        path, size, digest = str(self.folder / name), local.stat().st_size, sha256(local)
+        if self._sent.get(name) == digest:
+            return path
         with local.open("rb") as data:
             found = self._timed(scripts.receive(path), SHORT_S + size / SLOWEST_BYTES_PER_S, data.fileno())
-        if found.status != 0 or found.stdout.split()[:1] != [sha256(local)]:
+        if found.status != 0 or found.stdout.split()[:1] != [digest]:
             why = failure_of(found.stderr) if found.stderr.strip() else "what arrived is not what was sent"
             raise DeviceFailed(f"'{local.name}' ({size} bytes) must be copied to {self.address}, but {why}")
+        self._sent[name] = digest
         return path
 
     def put_bytes(self, content: bytes, name: str) -> str:
@@ -148,6 +155,7 @@ class Link:
         """Let the device clean up, and end the connection; nothing is left on either side."""
         self._quiet.set()
         self._opened = None
+        self._sent.clear()
         master, self._master = self._master, None
         if master is not None:
             _end(master)

@@ -102,11 +102,10 @@ class TensorRtBoard:
         wanted = precision or self._precision
         key = (sha256(path), wanted, tuple(sorted((shapes or {}).items())))
         if key not in self._engines:
-            self._engines[key] = self._built(path, shapes or {}, wanted)
+            self._engines[key] = self._built(path, shapes or {}, wanted, f"engine-{key[0][:16]}-{wanted}")
         return self._engines[key]
 
-    def _built(self, path: Path, shapes: Shapes, precision: Precision) -> Engine:
-        folder = f"engine-{len(self._engines)}"
+    def _built(self, path: Path, shapes: Shapes, precision: Precision, folder: str) -> Engine:
         onnx = put_model(self.link, path, folder)
         file = f"{folder}/model.engine"
         given = dict(shapes)
@@ -195,6 +194,11 @@ class TensorRtBoard:
 
     def runner(self, path: Path, shapes: Shapes | None = None) -> Runner:
         return TrtexecRunner(self, path, self._open_sizes(path, shapes))
+
+    def forget(self) -> None:
+        """Remove all engines but that of the anchor, and their models."""
+        self._engines = {key: engine for key, engine in self._engines.items() if key[0] == "anchor"}
+        self.link.script("rm -rf engine-*")
 
     def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
         """Run a file over and over; returns when that began and ended, by the clock of the device.
