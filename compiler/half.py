@@ -1,6 +1,7 @@
 """The typed fp16 form of an ONNX model: weights and values in fp16, islands of nodes in fp32, ends as they are."""
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -113,7 +114,7 @@ class _Halving:
         else:
             new = f"{name}/{'half' if half else 'single'}"
         if new not in self.constants:
-            self.constants[new] = _as_half(tensor, new) if half else tensor
+            self.constants[new] = _as(np.float16 if half else np.float32, tensor, new)
         return new
 
 
@@ -141,8 +142,8 @@ def _too_large(tensor: TensorProto | None) -> bool:
     return tensor is not None and bool(np.abs(numpy_helper.to_array(tensor)).max(initial=0.0) > LARGEST)
 
 
-def _as_half(tensor: TensorProto, name: str) -> TensorProto:
-    return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name)
+def _as(kind: type[np.floating[Any]], tensor: TensorProto, name: str) -> TensorProto:
+    return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(kind), name)
 
 
 def _halve_attributes(node: NodeProto) -> None:
@@ -151,7 +152,7 @@ def _halve_attributes(node: NodeProto) -> None:
         if node.op_type == "Cast" and attribute.name == "to" and attribute.i == SINGLE:
             attribute.i = HALF
         elif attribute.type == AttributeProto.TENSOR and attribute.t.data_type == SINGLE:
-            attribute.t.CopyFrom(_as_half(attribute.t, attribute.t.name))
+            attribute.t.CopyFrom(_as(np.float16, attribute.t, attribute.t.name))
 
 
 def _read_inside(graph: "onnx.GraphProto") -> Iterable[str]:
