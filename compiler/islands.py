@@ -1,7 +1,7 @@
 """Layers that fp16 is not good enough for: those that overflow, and those that lose accuracy, found on samples."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import ModelProto, NodeProto
@@ -39,29 +39,49 @@ def halve(model: ModelProto, samples: Samples, *, tolerance: float = TOLERANCE) 
     """The fp16 form of a model, with as many layers in fp32 as the outputs need to be within `tolerance` of float64.
 
     Layers whose values come near 65504, and whoever reads them, are in fp32 from the start; then, as long as an output
-    is too far off, the layer at which the error grows most. Raises NotEquivalent when that does not help.
+    is too far off, the layer at which the error grows most; those that turn out not to matter go back to fp16. Raises
+    NotEquivalent when that does not help.
     """
-    exact = [exact_values(model, sample) for sample in samples]
-    overflowing = _overflowing(model, exact)
-    single = set(island_of(model)) | overflowing
+    judge = _Judge(model, samples, [exact_values(model, sample) for sample in samples])
+    overflowing = _overflowing(model, judge.exact)
+    single = forced = island_of(model) | overflowing
+    found = judge(single)
     for _ in range(MOST):
-        half = typed_half(model, single)
-        found = layer_errors(model, half, samples, exact, single)
-        outputs = {o.name for o in model.graph.output}
-        error = max((_of_node(model, e, outputs) for e in found), default=0.0)
-        if error <= tolerance:
-            return Halved(half, _in_order(model, single), found, error, _in_order(model, overflowing))
-        if (worst := _steepest(model, found, single)) is None:
+        if found.error <= tolerance or (worst := _steepest(model, found.layers, single)) is None:
             break
-        single |= worst
+        single |= {worst}
+        found = judge(single)
+    for name in _in_order(model, single - forced):
+        # the error shows where it is read, which need not be where it comes from
+        if (without := judge(single - {name})).error <= tolerance:
+            single, found = single - {name}, without
+    if found.error <= tolerance:
+        return replace(found, overflowing=_in_order(model, overflowing))
     raise NotEquivalent(
-        f"fp16 must keep outputs within {tolerance:g} of float64, but they are {error:.1e} off with "
+        f"fp16 must keep outputs within {tolerance:g} of float64, but they are {found.error:.1e} off with "
         f"{len(single)} of {len(model.graph.node)} layers in fp32; use --fp32"
     )
 
 
+@dataclass(frozen=True)
+class _Judge:
+    """Tells what a choice of layers in fp32 comes to, on samples of which all values are known in float64."""
+
+    model: ModelProto
+    samples: Samples
+    exact: Sequence[Mapping[str, Array]]
+
+    def __call__(self, single: frozenset[str]) -> Halved:
+        half = typed_half(self.model, single)
+        layers = layer_errors(self.model, half, self.samples, self.exact, single)
+        outputs = {output.name for output in self.model.graph.output}
+        ends = {_label(node) for node in self.model.graph.node if outputs.intersection(node.output)}
+        error = max((e.relative for e in layers if e.node in ends), default=0.0)
+        return Halved(half, _in_order(self.model, single), layers, error)
+
+
 def layer_errors(
-    model: ModelProto, half: ModelProto, samples: Samples, exact: Sequence[Mapping[str, Array]], single: set[str]
+    model: ModelProto, half: ModelProto, samples: Samples, exact: Sequence[Mapping[str, Array]], single: Collection[str]
 ) -> tuple[LayerError, ...]:
     """The error of every layer of an fp16 model, the worst sample each; `exact` holds all values in float64."""
     names = [name for node in half.graph.node for name in node.output if name]
@@ -77,7 +97,7 @@ def layer_errors(
     return tuple(found)
 
 
-def _overflowing(model: ModelProto, exact: Sequence[Mapping[str, Array]]) -> set[str]:
+def _overflowing(model: ModelProto, exact: Sequence[Mapping[str, Array]]) -> frozenset[str]:
     """Layers that write, or read, a value that fp16 may not hold."""
     large = {
         name
@@ -85,10 +105,10 @@ def _overflowing(model: ModelProto, exact: Sequence[Mapping[str, Array]]) -> set
         for name, value in values.items()
         if value.dtype.kind == "f" and value.size and float(np.abs(value).max()) > HEADROOM * LARGEST
     }
-    return {_label(n) for n in model.graph.node if large.intersection((*n.input, *n.output))}
+    return frozenset(_label(n) for n in model.graph.node if large.intersection((*n.input, *n.output)))
 
 
-def _steepest(model: ModelProto, found: Sequence[LayerError], single: set[str]) -> set[str] | None:
+def _steepest(model: ModelProto, found: Sequence[LayerError], single: Collection[str]) -> str | None:
     """The layer in fp16 at which the error grows most over that of what it reads; None where none is left."""
     by_value = {o: e for n, e in _paired(model, found) for o in n.output}
     best, growth = None, 0.0
@@ -99,7 +119,7 @@ def _steepest(model: ModelProto, found: Sequence[LayerError], single: set[str]) 
         grown = float("inf") if np.isinf(error.relative) and not np.isinf(before) else error.relative - before
         if best is None or grown > growth:
             best, growth = error.node, grown
-    return None if best is None else {best}
+    return best
 
 
 def _paired(model: ModelProto, found: Sequence[LayerError]) -> Iterator[tuple[NodeProto, LayerError]]:
@@ -107,14 +127,9 @@ def _paired(model: ModelProto, found: Sequence[LayerError]) -> Iterator[tuple[No
     yield from ((n, errors[_label(n)]) for n in model.graph.node if _label(n) in errors)
 
 
-def _of_node(model: ModelProto, error: LayerError, outputs: set[str]) -> float:
-    node = next(n for n in model.graph.node if _label(n) == error.node)
-    return error.relative if outputs.intersection(node.output) else 0.0
-
-
 def _label(node: NodeProto) -> str:
     return str(node.name or node.output[0])
 
 
-def _in_order(model: ModelProto, names: set[str]) -> tuple[str, ...]:
+def _in_order(model: ModelProto, names: Collection[str]) -> tuple[str, ...]:
     return tuple(_label(n) for n in model.graph.node if _label(n) in names)

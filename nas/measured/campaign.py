@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Campaign:
         left = [sample for sample in plan if sample.number not in known]
         jobs = [Job(s.number, lambda s=s: stitcher.emit(s.arch)) for s in left]  # type: ignore[misc]
         finished = len(plan) - len(left)
-        with (self.folder / JOURNAL).open("a", encoding="utf-8") as journal:
+        with _opened(self.folder / JOURNAL) as journal:
 
             def done(found: Measured) -> None:
                 nonlocal finished
@@ -131,6 +131,16 @@ class Campaign:
                 f"{found.get('identity')}, seed {found.get('seed')}; name another folder"
             )
         write_whole(head, (json.dumps(own, indent=2) + "\n").encode())
+
+
+def _opened(path: Path) -> TextIO:
+    """The journal, to be written on; a line that a kill cut short is ended, so that the next one stands alone."""
+    journal = path.open("a+", encoding="utf-8")
+    if journal.tell():
+        text = path.read_text("utf-8")
+        if not text.endswith("\n"):
+            journal.write("\n")
+    return journal
 
 
 def _lines(path: Path) -> Iterator[Measured]:

@@ -1,11 +1,12 @@
 """This machine as what measures networks: onnxruntime, around an anchor that stays open."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from nascc.runtime.anchor import anchor_feed, anchor_model
 from nascc.runtime.measure import measure
 from nascc.runtime.measure_onnx import example_feed, run_on
-from nascc.runtime.remote.fleet import ROUNDS, Job, Measured
+from nascc.runtime.remote.fleet import ROUNDS, Job, Measured, steadily
 from nascc.runtime.runners.onnx import OnnxRunner
 
 NAME = "here"
@@ -21,5 +22,5 @@ class Here:
             for job in jobs:
                 with OnnxRunner(job.emit(), threads=1) as runner:
                     run = run_on(runner, example_feed(runner.inputs, {}))
-                    found = measure([run], reference, rounds=ROUNDS)
+                    found = steadily(partial(measure, [run], reference, rounds=ROUNDS))
                 done(Measured(job.number, found.per_anchor(0).value, found.anchor.spent.median_ms, NAME))

@@ -1,5 +1,6 @@
 """Several boards of one kind: networks are measured in parallel, and each board is normalised by the anchor."""
 
+import contextlib
 import tempfile
 import threading
 from collections import deque
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nascc.runtime.errors import DeviceBusy, DeviceFailed, DeviceUnreachable, UnstableMachine
+from nascc.runtime.measure import Timings
 from nascc.runtime.profile import Target
 from nascc.runtime.remote.access import Access
 from nascc.runtime.remote.address import Address
@@ -17,6 +19,7 @@ from nascc.runtime.table import Precision
 
 ROUNDS = 3
 """Of one network: enough as there are many, and less drifts away."""
+RETRIES = 5
 LOST = (DeviceUnreachable, DeviceFailed, DeviceBusy, UnstableMachine)
 
 
@@ -112,9 +115,20 @@ class Fleet:
             return queue.popleft() if queue and self._error is None else None
 
 
+def steadily(measure: Callable[[], Timings]) -> Timings:
+    """Measure again where the anchor did not hold still: one moment of unrest must not end hours of measuring.
+
+    Raises UnstableMachine after several times.
+    """
+    for _ in range(RETRIES):
+        with contextlib.suppress(UnstableMachine):
+            return measure()
+    return measure()
+
+
 def _measured(board: Board, job: Job, folder: Path, name: str) -> Measured:
     file = folder / "network.onnx"
     file.write_bytes(job.emit())
-    found = board.measure([file], rounds=ROUNDS)
+    found = steadily(lambda: board.measure([file], rounds=ROUNDS))
     board.forget()
     return Measured(job.number, found.per_anchor(0).value, found.anchor.spent.median_ms, name)
