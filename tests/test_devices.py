@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
+from PIL import Image
 
 import sshd
-from device_kit import options, proxied, small_file, stand_in
+from device_kit import options, proxied, small_file, small_network, stand_in
 from nascc.runtime.remote.facts import facts_script, parse_facts
 from nascc.tools.app import main
 
@@ -71,6 +73,21 @@ class TestOnnxruntime:
         assert main(["verify", "cpu.onnx", "--data", "x.npz", *options(daemon)]) == 0
         out = capsys.readouterr().out
         assert "on 6 samples" in out and "MiB at most" in out and "throttled  no" in out
+
+    def test_top1_of_a_folder_of_images(
+        self, daemon: sshd.Sshd, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        draw = np.random.default_rng(0)
+        for k in range(10):
+            (here / "images" / str(k)).mkdir(parents=True)
+            image = draw.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(image).save(here / "images" / str(k) / "a.png")
+        torch.export.save(torch.export.export(small_network(), (torch.zeros(1, 3, 32, 32),)), "net.pt2")
+        found = report_of(capsys, "verify", "net.pt2", "cpu.onnx", "--data", "images", *options(daemon))
+        sides = [entry["side"] for entry in found["findings"]]
+        assert sides[:2] == ["eager", "onnxruntime"] and sides[2].startswith("onnxruntime ") and len(sides) == 3
+        assert len({entry["top1"] for entry in found["findings"]}) == 1 and found["device"]["peak_mib"] > 0
+        assert main(["verify", "cpu.onnx"]) == 2 and main(["verify", "net.pt2", *options(daemon)]) == 2
 
     def test_a_model_that_does_not_run_there_is_told(
         self, daemon: sshd.Sshd, here: Path, capsys: pytest.CaptureFixture[str]

@@ -57,7 +57,11 @@ def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("## A budget", "## A trained model", ["search", "train"]),
         ("## A trained model", "## On the board", ["fuse", "check", "bench"]),
-        ("## On the board", "## What is rewritten", ["device", "build", "bench", "verify", "profile", "search", "fuse"]),
+        (
+            "## On the board",
+            "## What is rewritten",
+            ["device", "build", "bench", "verify", "profile", "search", "fuse"],
+        ),
         ("## What is rewritten", "## From Python", ["fuse"]),
     ],
 )
