@@ -9,6 +9,7 @@ import typer
 
 from nascc.tools.errors import CommandError
 
+
 class Collapse(str, Enum):
     """When regions of linear operators become fewer operators."""
 
