@@ -90,6 +90,7 @@ def compile(
     skip: Sequence[str] = (),
     collapse: str = "auto",
     collapse_cost: str | Cost = "target",
+    keep_residuals: bool = False,
     verify: bool = True,
     lower: bool = True,
     allow_unsupported: bool = False,
@@ -105,16 +106,16 @@ def compile(
     `passes` replaces the default pipeline, `skip` names passes to leave out, `collapse` says when regions of linear
     operators become fewer ones: auto (where it pays), always, never. `collapse_cost` tells what pays: "target"
     (its latency model in `power_mode`; operations where it has none), "flops", "measured" (timed in onnxruntime on this
-    host), or a function of descriptions. With `verify` the graph is compared
-    with the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end, on seeded inputs
-    and on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
+    host), or a function of descriptions. `keep_residuals` leaves x + f(x) an addition, for int8. With `verify` the
+    graph is compared with the captured one after every pass, in float64, and the ONNX model in onnxruntime at the end,
+    on seeded inputs and on `data` (arrays by input name). Nothing is written; see `Compiled.save`.
 
     Raises UsageError, CaptureFailed, UnsupportedByTarget, NotEquivalent, and PassError or RuntimeTargetError.
     """
     profile = target if isinstance(target, Target) else load_target(target)
     opset = _checked_opset(opset, profile)
     cost, gain = load_collapse_cost(collapse_cost, profile, power_mode), least_gain(collapse_cost, profile)
-    pipeline = _pipeline(passes, skip, collapse, cost, gain)
+    pipeline = _pipeline(passes, skip, collapse, cost, gain, keep_residuals)
     steps, report = Steps(progress), new_report("compile", seed=seed)
     report.target = target_entry(profile, power_mode, opset)
     with steps.step("capture"):
@@ -136,13 +137,15 @@ def compile(
 
 
 def _pipeline(
-    passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost, gain: float
+    passes: str | Sequence[Pass] | None, skip: Sequence[str], collapse: str, cost: Cost, gain: float, residuals: bool
 ) -> tuple[Pass, ...]:
     """The passes to run; passes that come as objects keep the cost and the mode they have."""
     if passes is None:
         chosen = tuple(replace(p, mode=collapse) if isinstance(p, LINEAR) else p for p in default_pipeline(PASSES))
     else:
         chosen = parse_pipeline(passes, PASSES) if isinstance(passes, str) else tuple(passes)
+    if residuals:
+        chosen = tuple(replace(p, keep_residuals=True) if isinstance(p, LINEAR) else p for p in chosen)
     if passes is None or isinstance(passes, str):
         chosen = tuple(replace(p, cost=cost) if isinstance(p, LINEAR) else p for p in chosen)
         chosen = tuple(replace(p, least_gain=gain) if isinstance(p, CollapseLinear) else p for p in chosen)

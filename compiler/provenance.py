@@ -1,6 +1,5 @@
 """Where a report comes from: the tool, the host, and the digests of its files."""
 
-import hashlib
 import os
 import platform
 from datetime import datetime, timezone
@@ -8,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from nascc.compiler.report import SCHEMA, InputFile, Object, OutputFile, Report, TargetEntry, Tool
+from nascc.runtime.digest import sha256
 from nascc.runtime.profile import Target, ir_version_of
 
 _PACKAGES = ("torch", "onnx", "onnx-ir", "onnxruntime", "numpy")
@@ -50,17 +50,6 @@ def version_of(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file, or of the files of a folder in the order of their names, in hex."""
-    digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def input_file(path: Path, kind: str) -> InputFile:

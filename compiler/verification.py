@@ -84,11 +84,11 @@ class Verification:
         """The report's entries: this comparison, then the original in its own dtype against the same side."""
         divergence = None if self.divergence is None else _divergence_entry(self.divergence)
         entry = VerifyEntry(
-            a=self.a, b=self.b, outputs=tuple(map(_output_entry, self.outputs)), first_divergence=divergence
+            a=self.a, b=self.b, outputs=tuple(map(output_entry, self.outputs)), first_divergence=divergence
         )
         if not self.own:
             return (entry,)
-        return entry, VerifyEntry(a=self.a, b=self.own_side, outputs=tuple(map(_output_entry, self.own)))
+        return entry, VerifyEntry(a=self.a, b=self.own_side, outputs=tuple(map(output_entry, self.own)))
 
 
 def worst(samples: Sequence[Sequence[OutputComparison]]) -> tuple[OutputComparison, ...]:
@@ -107,7 +107,8 @@ def _badness(output: OutputComparison) -> tuple[bool, bool, float]:
     return not output, False, ratio
 
 
-def _output_entry(output: OutputComparison) -> OutputEntry:
+def output_entry(output: OutputComparison) -> OutputEntry:
+    """A comparison as the report holds it."""
     return OutputEntry(
         name=output.name,
         max_abs=output.max_abs,

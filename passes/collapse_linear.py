@@ -22,10 +22,12 @@ class CollapseLinear(GraphPass[RegionPlans]):
     piece with a corrected border that saves less than the share `least_gain` stays); always: as few operators as
     legal; never: nothing. Linear layers collapse only where that takes no more parameters (in always: flattened ones
     only). Illegal neighbours are rejects.
+    `keep_residuals` leaves x + f(x) an addition: folded into the kernel as a one it costs 10 to 16 dB under int8.
     Equal up to float rounding, borders included.
     """
 
     mode: str = "auto"
+    keep_residuals: bool = False
     cost: Cost = handed_in(default=flops)
     least_gain: float = handed_in(default=0.0)
 
@@ -33,7 +35,9 @@ class CollapseLinear(GraphPass[RegionPlans]):
     runs_after = (MergeBranches,)
 
     def plan(self, gm: fx.GraphModule) -> RegionPlans:
-        return plan_regions(Finder.regions, gm, self.cost, self.mode, self.least_gain)
+        return plan_regions(
+            Finder.regions, gm, self.cost, self.mode, self.least_gain, keep_residuals=self.keep_residuals
+        )
 
     def apply(self, gm: fx.GraphModule, plan: RegionPlans) -> tuple[Rewrite, ...]:
         return apply_plans(gm, plan)

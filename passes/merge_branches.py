@@ -17,17 +17,19 @@ class MergeBranches(GraphPass[RegionPlans]):
 
     A branch may be the identity (a Dirac kernel), a batch norm, an average pool, or a chain; it is collapsed before it
     merges. Kernels of different size, dilation and padding are put on a common grid; strides must be equal. Merged
-    when `cost` says so (mode auto), always, or never. Equal up to float rounding, borders included.
+    when `cost` says so (mode auto), always, or never; with `keep_residuals`, x + f(x) stays an addition. Equal up to
+    float rounding, borders included.
     """
 
     mode: str = "auto"
+    keep_residuals: bool = False
     cost: Cost = handed_in(default=flops)
 
     numerics = Numerics.ROUNDING
     runs_after = (FoldBatchNorm,)
 
     def plan(self, gm: fx.GraphModule) -> RegionPlans:
-        return plan_regions(Finder.joins, gm, self.cost, self.mode)
+        return plan_regions(Finder.joins, gm, self.cost, self.mode, keep_residuals=self.keep_residuals)
 
     def apply(self, gm: fx.GraphModule, plan: RegionPlans) -> tuple[Rewrite, ...]:
         return apply_plans(gm, plan)

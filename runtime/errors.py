@@ -71,3 +71,45 @@ class DifferentInputs(RuntimeTargetError):
     """Models that are compared take different inputs, or a shape fits no input."""
 
     exit_code = 2
+
+
+class BadAddress(RuntimeTargetError):
+    """The address of a device is none, or holds what must not reach a command line."""
+
+    exit_code = 2
+
+
+class DeviceUnreachable(RuntimeTargetError):
+    """No connection to a device: no route, unknown host key, no permission, or a link that went away."""
+
+    exit_code = 7
+
+
+class DeviceBusy(RuntimeTargetError):
+    """Somebody else measures on the device."""
+
+    exit_code = 7
+
+
+class DeviceFailed(RuntimeTargetError):
+    """The device lacks what is needed, or ran out of time, memory or space."""
+
+    exit_code = 7
+
+
+class WrongDevice(RuntimeTargetError):
+    """The device, or an engine, is another one than the profile or the manifest says."""
+
+    exit_code = 4
+
+
+class BuildFailed(RuntimeTargetError):
+    """TensorRT can not make an engine of a network, or the engine lost the precision that was asked for."""
+
+    exit_code = 4
+
+
+class BudgetBroken(RuntimeTargetError):
+    """What was measured is above what was allowed."""
+
+    exit_code = 6

@@ -7,11 +7,12 @@ from statistics import median
 
 from nascc.runtime.distribution import Distribution, Ratio, paired_ratio
 from nascc.runtime.errors import UnstableMachine
+from nascc.runtime.remote.program.sampling import Run as Run
+from nascc.runtime.remote.program.sampling import Sample, sample
 
-Run = Callable[[], object]
+Samples = Sequence[Sequence[Sequence[Sample]]]
+"""[network][round][run]: (counted, wall) milliseconds."""
 ROUNDS, DRIFT_PERCENT, ATTEMPTS = 50, 10.0, 3
-VISIT_S, FEWEST, MOST = 0.05, 11, 25
-"""How long a network is run at a stretch, and the least and largest number of runs in it that count."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,23 @@ def measure(
     UnstableMachine when the anchor drifted by more than `drift_percent` (10) three times in a row. `clock` replaces
     the clock that counts.
     """
-    limit = DRIFT_PERCENT if drift_percent is None else drift_percent
     counts = clock or (time.thread_time if threads == 1 else time.perf_counter)
+    return steady(
+        lambda: sample([anchor, *runs], rounds, counts),
+        clock="processor" if threads == 1 else "wall",
+        threads=threads,
+        drift_percent=drift_percent,
+    )
+
+
+def steady(take: Callable[[], Samples], *, clock: str, threads: int, drift_percent: float | None = None) -> Timings:
+    """Timings of samples, taken until the anchor (the first network) holds still. Raises UnstableMachine."""
+    limit = DRIFT_PERCENT if drift_percent is None else drift_percent
     for _ in range(ATTEMPTS):
-        found = _measured([anchor, *runs], rounds, counts)
+        found = [_timing(visits) for visits in take()]
         drift = _drift(found[0].least_ms)
         if abs(drift) <= limit:
-            kind = "processor" if threads == 1 else "wall"
-            return Timings(tuple(found[1:]), found[0], drift, kind, threads)
+            return Timings(tuple(found[1:]), found[0], drift, clock, threads)
     raise UnstableMachine(
         f"a fixed network must take the same time in the end as in the beginning (within {limit:g} %), but "
         f"the last of {ATTEMPTS} attempts drifted by {drift:+.0f} %; "
@@ -86,42 +96,7 @@ def measure(
     )
 
 
-def _measured(runs: Sequence[Run], rounds: int, clock: Callable[[], float]) -> list[Timing]:
-    # networks that are compared run equally often, because the fastest of more runs is faster
-    anchor, *others = (_repeats(run, clock) for run in runs)
-    repeats = [anchor, *[min(others, default=anchor)] * len(others)]
-    samples: list[list[list[tuple[float, float]]]] = [[] for _ in runs]
-    order = list(range(len(runs)))
-    for _ in range(rounds):
-        for index in order:
-            samples[index].append(_visit(runs[index], repeats[index], clock))
-        order.reverse()
-    return [_timing(visits) for visits in samples]
-
-
-def _repeats(run: Run, clock: Callable[[], float]) -> int:
-    """How often to run at a stretch; also the warm-up."""
-    seconds = []
-    for _ in range(3):
-        started = clock()
-        run()
-        seconds.append(clock() - started)
-    return min(max(int(VISIT_S / max(min(seconds), 1e-9)), FEWEST), MOST)
-
-
-def _visit(run: Run, repeats: int, clock: Callable[[], float]) -> list[tuple[float, float]]:
-    """(counted, wall) milliseconds of runs that follow one on another."""
-    run()
-    found = []
-    for _ in range(repeats):
-        wall, counted = time.perf_counter(), clock()
-        run()
-        spent = clock() - counted
-        found.append((max(spent, 1e-9) * 1e3, (time.perf_counter() - wall) * 1e3))
-    return found
-
-
-def _timing(visits: Sequence[Sequence[tuple[float, float]]]) -> Timing:
+def _timing(visits: Sequence[Sequence[Sample]]) -> Timing:
     counted, wall = zip(*(sample for visit in visits for sample in visit), strict=True)
     least = tuple(min(spent for spent, _ in visit) for visit in visits)
     return Timing(Distribution.of(counted), Distribution.of(wall), least)

@@ -57,7 +57,13 @@ def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("## A budget", "## A trained network", ["search", "train"]),
         ("## A trained network", "## A trained model", ["compress"]),
-        ("## A trained model", "## From Python", ["fuse", "check", "bench"]),
+        ("## A trained model", "## On the board", ["fuse", "check", "bench"]),
+        (
+            "## On the board",
+            "## What is rewritten",
+            ["device", "build", "bench", "verify", "profile", "search", "fuse"],
+        ),
+        ("## What is rewritten", "## From Python", ["fuse"]),
     ],
 )
 def test_named_options_exist(

@@ -10,7 +10,21 @@ import typer
 from nascc.tools.execution import fail
 from nascc.tools.options import Reporting
 
-COMMANDS = ("search", "compress", "train", "fuse", "verify", "check", "bench", "profile", "report", "passes", "targets")
+COMMANDS = (
+    "search",
+    "compress",
+    "train",
+    "fuse",
+    "verify",
+    "check",
+    "build",
+    "bench",
+    "profile",
+    "device",
+    "report",
+    "passes",
+    "targets",
+)
 """Each is a function of this name in the module of this name in `nascc.tools.commands`."""
 
 
@@ -30,7 +44,7 @@ def common(
     """Turn trained vision networks into the smallest graph that computes the same thing, with proof.
 
     Exit codes: 0 ok, 1 internal, 2 usage, 3 model can not be captured, 4 target can not run it, 5 not equivalent,
-    6 budget infeasible, 7 unstable machine, 9 refused as unsafe, 130 interrupted.
+    6 budget infeasible, 7 device unreachable or unstable, 9 refused as unsafe, 130 interrupted.
     """
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nascc.tools.errors import CommandError
+
 
 class Collapse(str, Enum):
     """When regions of linear operators become fewer operators."""
@@ -69,3 +71,11 @@ class Reporting:
     report: Path | None = None
     verbose: bool = False
     progress: bool = True
+
+
+def four_sizes(text: str) -> tuple[int, ...]:
+    """[N, C, H, W] of `--shapes` where images go in: '8x3x224x224', a name before it or not. Raises CommandError."""
+    words = text.rpartition(":")[2].replace(",", "x").split("x")
+    if len(words) != 4 or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise CommandError(f"--shapes must be four sizes like 8x3x224x224, got '{text}'")
+    return tuple(map(int, words))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nascc.tools.errors import CommandError
-from nascc.tools.options import Collapse, PowerMode, Target
+from nascc.tools.options import Collapse, PowerMode, Target, four_sizes
 from nascc.tools.overrides import parse_overrides
 
 
@@ -89,10 +89,7 @@ class Deploying:
         values = _given({"power_mode": self.power_mode, "collapse": collapse})
         if self.shapes is None:
             return values
-        words = self.shapes.rpartition(":")[2].replace(",", "x").split("x")
-        if len(words) != 4 or not all(word.isdecimal() and int(word) > 0 for word in words):
-            raise CommandError(f"--shapes must be four sizes like 8x3x224x224, got '{self.shapes}'")
-        batch, *image = map(int, words)
+        batch, *image = four_sizes(self.shapes)
         return values | {"batch": batch, "image": image}
 
 

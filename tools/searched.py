@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nascc.compiler.report import Latency, Report, VerifyEntry
+from nascc.compiler.report import Latency, Object, Report, VerifyEntry
 from nascc.nas.costs.units import written
 from nascc.nas.methods import find_method, phases_of, run_method
-from nascc.nas.phases.goals import PROFILE
+from nascc.nas.phases.board import MEASURED
+from nascc.nas.phases.goals import BOARD, PROFILE
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.rehearsal import hours
 from nascc.nas.plots import draw_report
@@ -72,9 +73,29 @@ def _completed(run: RunDirectory, config: "RunConfig") -> Report:
     report.verification = "done"
     report.verify = tuple(VerifyEntry.model_validate(entry) for entry in first["verified"])
     report.latency = None if first["latency"] is None else Latency.model_validate(first["latency"])
+    if run.finished(MEASURED):
+        report.latency = _measured_latency(run, config)
+        report.findings = tuple(_on_board(run))
     report.warnings = (*_warnings(config), *run.result(PROFILE)["warnings"])
     write_whole(run.path / NAME, (report.to_json() + "\n").encode())
     return report
+
+
+def _measured_latency(run: RunDirectory, config: "RunConfig") -> Latency:
+    """What the file of the first goal takes on the board; `before_ms` is what was predicted."""
+    found = next(iter(run.result(MEASURED)["goals"].values()))
+    first = next(iter(run.result(BOARD)["goals"].values())) if run.finished(BOARD) else {}
+    boards = ", ".join(config.device.addresses) if config.device is not None else ""
+    return Latency(
+        kind="measured", calibration=f"on {boards}", median_ms=found["measured_ms"], before_ms=first.get("predicted_ms")
+    )
+
+
+def _on_board(run: RunDirectory) -> Iterator[Object]:
+    """What happened on the board, one entry a goal."""
+    settled = run.result(BOARD)["goals"] if run.finished(BOARD) else {}
+    for goal, found in run.result(MEASURED)["goals"].items():
+        yield {"goal": goal, "deployed": found, "search": settled.get(goal, {})}
 
 
 def _put_teacher(run: RunDirectory, config: "RunConfig") -> None:

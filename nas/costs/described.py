@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from torch import fx
@@ -34,6 +35,12 @@ class DescribedSpace:
     @property
     def deployment(self) -> Deployment:
         return self.describer.deployment
+
+    @property
+    def folder(self) -> Path | None:
+        """Where descriptions are kept; None where they are not."""
+        path = self.describer.store.path
+        return None if path is None else path.parent
 
     def cost(self, metric: str) -> "DescribedCost":
         """The cost of a metric, see `metric_of`. Raises NotCalibrated, SearchError."""

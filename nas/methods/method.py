@@ -8,6 +8,7 @@ from typing import Any
 
 from nascc.nas.core import Method, Phase
 from nascc.nas.errors import SearchError
+from nascc.nas.phases.board import MeasureDeployed, OnBoard
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.emit import Emit
 from nascc.nas.phases.profile import Profile
@@ -46,5 +47,7 @@ class SearchMethod:
 
 
 def standard_method(config: RunConfig, own: tuple[Phase, ...]) -> Method:
-    """Profile, the phases of the method, retrain, emit."""
-    return Profile(), *own, Retrain(), Emit()
+    """Profile, the phases of the method, retrain, emit; on a device, what is found and deployed is measured there."""
+    if config.device is None:
+        return Profile(), *own, Retrain(), Emit()
+    return Profile(), *own, OnBoard(), Retrain(), Emit(), MeasureDeployed()

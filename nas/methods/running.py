@@ -3,6 +3,7 @@
 from nascc.nas.core import Method
 from nascc.nas.methods.method import SearchMethod
 from nascc.nas.phases.adopted import adopted
+from nascc.nas.phases.board import MeasureDeployed
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.emit import Emit
 from nascc.nas.phases.retrain import Retrain
@@ -12,7 +13,10 @@ from nascc.nas.run.threads import threads
 
 def phases_of(method: SearchMethod, config: RunConfig) -> Method:
     """All phases of a search; with a source, those that train what was found there."""
-    return method.phases(config) if config.source is None else (*adopted(config), Retrain(), Emit())
+    if config.source is None:
+        return method.phases(config)
+    measured = () if config.device is None else (MeasureDeployed(),)
+    return (*adopted(config), Retrain(), Emit(), *measured)
 
 
 def run_method(method: SearchMethod, run: RunDirectory, *, until: str | None = None) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from nascc.nas.core import Method
 from nascc.nas.errors import SearchError
+from nascc.nas.measured.campaign import JOURNAL as MEASUREMENTS
+from nascc.nas.measured.campaign import TABLE
 from nascc.nas.phases.config import RunConfig
-from nascc.nas.phases.goals import PROFILE, goals_of
+from nascc.nas.phases.goals import BOARD, PROFILE, goals_of
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.directory import JOURNAL
 from nascc.nas.run.journal import read_lines
@@ -29,8 +31,9 @@ class Adopted:
         for line in read_lines(self.source / JOURNAL):
             if line.pop("phase") == self.name and "step" in line:
                 run.journal.write(self.name, line.pop("step"), **line)
-        if (descriptions := self.source / self.name / DESCRIPTIONS).exists():
-            shutil.copyfile(descriptions, run.phase_folder(self.name) / DESCRIPTIONS)
+        for name in (DESCRIPTIONS, TABLE, MEASUREMENTS):
+            if (file := self.source / self.name / name).exists():
+                shutil.copyfile(file, run.phase_folder(self.name) / name)
         run.finish(self.name, result)
 
 
@@ -42,7 +45,8 @@ def adopted(config: RunConfig) -> Method:
 
 def searched(config: RunConfig) -> tuple[str, ...]:
     """The names of the phases that retraining builds on."""
-    return (PROFILE, *(goal.phase("search") for goal in goals_of(config)))
+    board = () if config.device is None else (BOARD,)
+    return (PROFILE, *(goal.phase("search") for goal in goals_of(config)), *board)
 
 
 def finished_phases(source: Path, names: tuple[str, ...]) -> tuple[Finished, ...]:

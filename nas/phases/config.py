@@ -9,6 +9,7 @@ from nascc.nas.costs.predictors import DEFAULT
 from nascc.nas.macro import Macro
 from nascc.nas.tasks import TaskConfig
 from nascc.nas.train.recipe import Recipe
+from nascc.runtime.remote.access import Access
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -32,6 +33,8 @@ class RunConfig(Data):
     norms. `teacher` is a model file whose logits retraining learns from too. `source` is a run whose profile and
     search are taken over. Supernets work on `threads` processor threads (None: as many as torch takes), which is part
     of the configuration because the last bits of sums depend on it. `preset` says where values came from.
+    With a `device`, latency is fitted to `device_networks` random networks measured there, and what is found is
+    measured there.
     """
 
     method: str
@@ -55,6 +58,8 @@ class RunConfig(Data):
     teacher: str | None = None
     source: str | None = None
     threads: Count | None = None
+    device: Access | None = None
+    device_networks: Count = 30
     seed: int = 0
 
     @field_validator("baselines")

@@ -19,7 +19,7 @@ from nascc.nas.emit import usage_of, write_bundle
 from nascc.nas.emit.blocks import tell_blocks
 from nascc.nas.errors import LimitBroken, SearchError
 from nascc.nas.phases.config import RunConfig
-from nascc.nas.phases.goals import Goal, costs_of, described_space, goals_of, limits_of
+from nascc.nas.phases.goals import Goal, costs_of, described_space, found_arch, goals_of, limits_of
 from nascc.nas.phases.networks import FOUND
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.retrain import RETRAIN
@@ -67,7 +67,7 @@ class _Emission:
         found = next(network for network in mine if network["kind"] == FOUND)
         module = self._module(found["name"])
         compiled = self._compiled(module)
-        arch = tuple(self.directory.result(goal.phase("search"))["arch"])
+        arch = found_arch(self.directory, goal)
         note_architecture(compiled.graph, arch)
         cost = {metric: c.of_graph(compiled.graph) for metric, c in self.costs.items()}
         _require(limits, cost)

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nascc.nas.core import Cost, Limit
+from nascc.nas.core import Arch, Cost, Limit
 from nascc.nas.costs import Budget, cost_from, parse_budgets
 from nascc.nas.costs.described import DescribedSpace
+from nascc.nas.measured.campaign import TABLE
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.problem import Problem
 from nascc.nas.run import RunDirectory
 
-PROFILE = "profile"
+PROFILE, BOARD = "profile", "board"
+LATENCY = "latency"
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ def described_space(run: RunDirectory, problem: Problem) -> DescribedSpace:
 
 
 def costs_of(config: RunConfig, described: DescribedSpace) -> dict[str, Cost]:
-    """The costs that budgets refer to, by metric."""
+    """The costs that budgets refer to, by metric; latency is fitted to what was measured on a board, where that is."""
+    measured = None if described.folder is None else described.folder / TABLE
+    on_board = {LATENCY: str(measured)} if config.device is not None and measured is not None else {}
     found: dict[str, Cost] = {}
     for metric in config.budgets:
-        table, networks = (paths.get(metric) for paths in (config.tables, config.networks))
+        table, networks = (paths.get(metric) for paths in (config.tables, on_board | config.networks))
         source = cost_from(
             described,
             metric,
@@ -62,3 +66,10 @@ def limits_of(run: RunDirectory, problem: Problem, goal: Goal | str) -> tuple[Li
     costs = costs_of(problem.config, described_space(run, problem))
     amounts: dict[str, float] = run.result(PROFILE)["limits"][name]
     return tuple(Limit(costs[metric], amount) for metric, amount in amounts.items())
+
+
+def found_arch(run: RunDirectory, goal: Goal) -> Arch:
+    """The architecture of a goal: what its search found, or what took its place on the board."""
+    if run.finished(BOARD):
+        return tuple(run.result(BOARD)["goals"][goal.name]["arch"])
+    return tuple(run.result(goal.phase("search"))["arch"])

@@ -8,11 +8,13 @@ from nascc.nas.costs import Resolved, resolve, wider_shape
 from nascc.nas.costs.described import DescribedSpace
 from nascc.nas.costs.metrics import metric_of
 from nascc.nas.costs.random_weights import randomise
+from nascc.nas.phases.board import profile_board
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import PROFILE, costs_of, goals_of
 from nascc.nas.phases.problem import Problem
 from nascc.nas.run import RunDirectory
 
+MEASURING = "measure"
 CHECKED = 3
 """Random networks that are compiled whole, to show how far the sum of descriptions is from them."""
 
@@ -33,6 +35,8 @@ class Profile:
             metric_of("latency", problem.deployment)  # says what is missing before anything is compiled
         folder = run.phase_folder(self.name)
         described = problem.described(folder, lambda done, total, what: run.progress.update(self.name, done, total))
+        if problem.config.device is not None:
+            profile_board(problem, described, folder, lambda done, total: run.progress.update(MEASURING, done, total))
         result = profile(problem.config, described)
         for index, (guess, truth) in enumerate(zip(*result["prediction"].values(), strict=True)):
             run.journal.write(self.name, index, predicted=guess, truth=truth)

@@ -15,7 +15,7 @@ from nascc.nas.checkpoint import save_checkpoint
 from nascc.nas.core.randomness import derive, rng
 from nascc.nas.errors import Stopped
 from nascc.nas.phases.config import RunConfig
-from nascc.nas.phases.goals import costs_of, described_space, goals_of, limits_of
+from nascc.nas.phases.goals import costs_of, described_space, found_arch, goals_of, limits_of
 from nascc.nas.phases.jobs import Job, Tell, run_jobs
 from nascc.nas.phases.networks import FOUND, Network, Resized
 from nascc.nas.phases.problem import Problem
@@ -75,7 +75,7 @@ class Retrain:
         costs, networks = costs_of(config, described), []
         macro = config.macro.model_copy(update={"operators": config.operators})
         for goal in goals_of(config):
-            arch = tuple(run.result(goal.phase("search"))["arch"])
+            arch = found_arch(run, goal)
             found = Network(goal.phase(FOUND), goal.name, FOUND, arch, macro, len(problem.task.classes), config.se_last)
             cost = costs[goal.budgets[0].metric]
             networks += [found, *rivals(config, goal, found, cost, limits_of(run, problem, goal), described)]

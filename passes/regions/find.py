@@ -55,9 +55,10 @@ class Step:
 
 @dataclass
 class Finder:
-    """Walks one graph; every call belongs to at most one region."""
+    """Walks one graph; every call belongs to at most one region. With `keep_residuals`, x + f(x) belongs to none."""
 
     gm: fx.GraphModule
+    keep_residuals: bool = False
     refusals: dict[Node, str] = field(default_factory=dict)
     _reads: dict[str, Read] = field(default_factory=dict)
     _steps: dict[Node, Step | None] = field(default_factory=dict)
@@ -137,6 +138,8 @@ class Finder:
         common = [rung for rung in ladders[0] if all(rung in ladder for ladder in ladders[1:])]
         for source in common:
             branches = [_branch(ladder, source) for ladder in ladders]
+            if self.keep_residuals and kind is Sum and not all(branches):
+                return None
             inside = frozenset([node]).union(*(step.inside for branch in branches for step in branch))
             layouts = {step.layout for branch in branches for step in branch} - {None}
             if len(layouts) > 1 or (kind is Concat and LAST in layouts):

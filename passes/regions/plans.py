@@ -39,14 +39,20 @@ class RegionPlans:
 
 
 def plan_regions(
-    find: Callable[[Finder], Iterable[Found]], gm: fx.GraphModule, cost: Cost, mode: str, least_gain: float = 0.0
+    find: Callable[[Finder], Iterable[Found]],
+    gm: fx.GraphModule,
+    cost: Cost,
+    mode: str,
+    least_gain: float = 0.0,
+    *,
+    keep_residuals: bool = False,
 ) -> RegionPlans:
     """Plan every region that is found; none where nobody wants any. Raises PipelineError for an unknown mode."""
     if mode not in (known := [m.value for m in Mode]):
         raise PipelineError(f"mode must be one of {', '.join(known)}, found '{mode}'")
     if mode == Mode.NEVER.value:
         return RegionPlans(())
-    finder = Finder(gm)
+    finder = Finder(gm, keep_residuals)
     regions = tuple(RegionPlan(found, plan(found.region, cost, Mode(mode), least_gain)) for found in find(finder))
     return RegionPlans(regions, tuple(Reject(node, why) for node, why in finder.refusals.items()))
 

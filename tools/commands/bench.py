@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nascc.tools.device_options import Devices, Precisions
+from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
 from nascc.tools.grouped import grouped
 from nascc.tools.groups import Showing
@@ -23,26 +25,46 @@ FEWEST_ROUNDS = 5
 
 @grouped
 def bench(
-    file: Annotated[Path, typer.Argument(help="An ONNX file; `nascc fuse` makes one of a model.")],
+    file: Annotated[
+        Path, typer.Argument(help="An ONNX file, as `nascc fuse` makes one of a model; or an engine of `nascc build`.")
+    ],
     vs: Annotated[Path | None, typer.Option("--vs", metavar="FILE", help="An ONNX file to compare it with.")] = None,
     target: Annotated[str, typer.Option("--target", help=TARGET)] = "cpu",
     power_mode: PowerMode = None,
     kernels: Annotated[bool, typer.Option("--kernels", help="List the kernels that FILE runs as.")] = False,
     shapes: Shapes = None,
     threads: Annotated[int, typer.Option(help="Threads that a measured file runs on.", min=1)] = 1,
-    rounds: Annotated[int, typer.Option(help="Rounds of a measurement.", min=FEWEST_ROUNDS)] = 50,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds of a measurement.  [50, on TensorRT 5]", min=FEWEST_ROUNDS)
+    ] = None,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Also the energy of an inference, from the power rails of --device.")
+    ] = False,
     seed: Seed = 0,
     *,
+    devices: Devices,
+    precisions: Precisions,
     showing: Showing,
 ) -> None:
     """Tell how long an ONNX file takes, measured or estimated.
 
     Files are measured in turns, with a fixed network among them that tells whether the machine stayed the same; the
-    exit code is 7 when it did not. A single thread is timed by the processor time it takes. A figure for another target
-    comes from its latency model, and says so.
+    exit code is 7 when it did not. A single thread is timed by the processor time it takes. With --device they are
+    measured there: by TensorRT, built there, or by the onnxruntime of its Python, as the --target says. Without, a
+    figure for another target comes from its latency model, and says so.
     """
     files = [file] if vs is None else [file, vs]
-    work = Work(files, target, power_mode, kernels, tuple(shapes or ()), threads, rounds, seed)
+
+    def work(say: Say) -> Answer:
+        if devices.device:
+            from nascc.tools.benched_there import Asked, bench_there
+
+            asked = Asked(files, target, tuple(shapes or ()), threads, rounds, seed, energy)
+            return bench_there(asked, devices.one(), precisions, say)
+        if energy:
+            raise CommandError("--energy must come with --device: power rails are read on a board")
+        return Work(files, target, power_mode, kernels, tuple(shapes or ()), threads, rounds or 50, seed)(say)
+
     execute("bench", showing.reporting, work)
 
 
@@ -92,16 +114,7 @@ class Work:
         from nascc.runtime.onnx_shapes import with_sizes
 
         require_known(file, model, target)
-        return with_sizes(model, self._sizes(model))
-
-    def _sizes(self, model: "ModelProto") -> dict[str, tuple[int, ...]]:
-        """The shapes given, of numbers alone; one without a name belongs to the first input."""
-        from nascc.compiler.shapes import parse_shapes
-
-        specs = [spec for spec in parse_shapes(self.shapes) if not spec.is_dynamic]
-        names = [value.name for value in model.graph.input]
-        unnamed = len(self.shapes) == 1 and ":" not in self.shapes[0] and names
-        return {names[0] if unnamed else s.name: tuple(int(d) for d in s.dims) for s in specs}
+        return with_sizes(model, fixed_sizes(model, self.shapes))
 
     def _measure(self, report: "Report", say: Say) -> list[str]:
         from nascc.compiler.errors import UnsupportedByTarget
@@ -112,7 +125,7 @@ class Work:
         from nascc.tools.render import warnings
 
         say("measure")
-        shapes = self._sizes(read_onnx(self.files[0]))
+        shapes = fixed_sizes(read_onnx(self.files[0]), self.shapes)
         try:
             found = measure_files(self.files, shapes, rounds=self.rounds, threads=self.threads, seed=self.seed)
         except RunnerFailed as error:
@@ -139,6 +152,16 @@ class Work:
             if blocking(check_target(model, target))
         )
         return [*estimated_lines([str(f) for f in self.files], found, target), *warnings(report)]
+
+
+def fixed_sizes(model: "ModelProto", shapes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes given, of numbers alone; one without a name belongs to the first input."""
+    from nascc.compiler.shapes import parse_shapes
+
+    specs = [spec for spec in parse_shapes(shapes) if not spec.is_dynamic]
+    names = [value.name for value in model.graph.input]
+    unnamed = len(shapes) == 1 and ":" not in shapes[0] and names
+    return {names[0] if unnamed else s.name: tuple(int(d) for d in s.dims) for s in specs}
 
 
 def require_known(file: Path, model: "ModelProto", target: "Target") -> None:

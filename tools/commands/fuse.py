@@ -69,6 +69,9 @@ class Rewriting:
             "fewer operations; or less time measured in onnxruntime here, which takes longer and varies.",
         ),
     ] = CollapseCost.target
+    keep_residuals: Annotated[
+        bool, typer.Option("--keep-residuals", help="Leave x + f(x) an addition: what is quantised to int8 needs it.")
+    ] = False
     simplify: Annotated[bool, typer.Option("--simplify", help="Run onnxsim on the result, in a worker.")] = False
 
     def settings(self) -> dict[str, Any]:
@@ -78,6 +81,7 @@ class Rewriting:
             "skip": tuple(self.skip_pass or ()),
             "collapse": self.collapse.value,
             "collapse_cost": self.collapse_cost.value,
+            "keep_residuals": self.keep_residuals,
             "simplify": self.simplify,
         }
 

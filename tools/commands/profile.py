@@ -1,17 +1,20 @@
-"""`nascc profile`: refit a target's latency model to measurements of your own."""
+"""`nascc profile`: measure networks of a space, or refit a target's latency model to measurements of your own."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nascc.tools.device_options import Devices, Precisions
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
 from nascc.tools.files import require_writable, write_text
 from nascc.tools.grouped import grouped
 from nascc.tools.groups import Telling
-from nascc.tools.options import PowerMode, Target
+from nascc.tools.options import PowerMode, Target, four_sizes
 from nascc.tools.progress import Say
+from nascc.tools.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from nascc.runtime.evaluation import Score
@@ -19,29 +22,69 @@ if TYPE_CHECKING:
     from nascc.runtime.refit import Refit
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Which networks of a space are measured."""
+
+    space: Annotated[str | None, typer.Option(metavar="MACRO", help="Measure networks of this space: lightnas.")] = None
+    samples: Annotated[int, typer.Option(help="How many of them.", min=3)] = 1000
+    shapes: Annotated[
+        str | None, typer.Option(metavar="NxCxHxW", help="Their input, batch included.  [1, and that of the space]")
+    ] = None
+    classes: Annotated[int, typer.Option(help="Their classes.", min=2)] = 1000
+    seed: Annotated[int, typer.Option(help="Which networks, and their weights.", min=0)] = 0
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """[N, C, H, W]. Raises CommandError."""
+        return None if self.shapes is None else four_sizes(self.shapes)
+
+
 @grouped
 def profile(
+    target: Target,
     measurements: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="A CSV with the columns model and latency_ms. A model is an .onnx file, found from the CSV's folder, "
             "or a network of the public tables such as torchvision:resnet50.",
         ),
-    ],
-    target: Target,
+    ] = None,
     power_mode: PowerMode = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The profile to write.  [TARGET's name-measured.toml]")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The profile to write, or the folder of measured networks.  [TARGET's name-measured.toml, "
+            "profile-SPACE-TARGET]",
+        ),
     ] = None,
     *,
+    sampling: Sampling,
+    devices: Devices,
+    precisions: Precisions,
     telling: Telling,
 ) -> None:
-    """Refit a target's latency model to your measurements.
+    """Refit a target's latency model to your measurements, or measure networks of a space.
 
-    Three networks or more make a difference; the result is a profile for --target. The power mode is the one that they
-    were measured in.
+    With --measurements the result is a profile for --target; three networks or more make a difference, and the power
+    mode is the one that they were measured in. With --space random networks are measured on --device, or here,
+    each is kept as soon as it is known, and the same command goes on after any end; `nascc search --measured
+    latency=FOLDER/networks.csv` uses them.
     """
-    execute("profile", telling.reporting, lambda say: refit_profile(measurements, target, output, power_mode, say))
+
+    def work(say: Say) -> Answer:
+        if (measurements is None) == (sampling.space is None):
+            raise CommandError("either --measurements or --space must be given")
+        if measurements is not None:
+            return refit_profile(measurements, target, output, power_mode, say)
+        from nascc.tools.profiled import Wanted, profile_space
+
+        wanted = Wanted(sampling, target, power_mode, output, precisions, devices.access)
+        return profile_space(wanted, ProgressBar(not telling.as_json))
+
+    execute("profile", replace(telling.reporting, progress=False), work)
 
 
 def refit_profile(measurements: Path, target: str, output: Path | None, power_mode: str | None, say: Say) -> Answer:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nascc.tools.device_options import Devices
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer, execute
 from nascc.tools.grouped import grouped
@@ -47,6 +48,7 @@ def search(
     budgets: Budgets,
     learning: Learning,
     choosing: Choosing,
+    devices: Devices,
     running: Running,
     showing: Showing,
 ) -> None:
@@ -54,11 +56,15 @@ def search(
 
     The budget is an upper limit. Without options it learns cluttered digits in minutes. RUN/deploy then holds the
     network with a script that runs it, RUN/report.json and RUN/plots tell how it came about, RUN/retrain holds
-    weights for `nascc fuse`. Stop it with Ctrl-C at any moment; --resume RUN goes on.
+    weights for `nascc fuse`. With --device networks are measured there, costs are fitted to them, and what is found
+    is measured, repaired once if it breaks its latency, and must keep it in the end (exit code 6). Stop it with Ctrl-C
+    at any moment; --resume RUN goes on.
     """
 
     def work(say: Say) -> Answer:
         asked = merge({**deploying.asked(), **budgets.asked(), **learning.asked()}, choosing.asked())
+        if (access := devices.access) is not None:
+            asked["device"] = access.model_dump(mode="json")
         if given(context, "seed"):
             asked["seed"] = running.seed
         asked |= {} if ratio is None else {"ratio": ratio}

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nascc.tools.device_options import Devices, Precisions
 from nascc.tools.execution import Answer, execute
 from nascc.tools.failure import Failure
 from nascc.tools.files import read_arrays
 from nascc.tools.grouped import grouped
 from nascc.tools.groups import Inputs, Opening, Showing
-from nascc.tools.options import Data, Seed
+from nascc.tools.options import TARGET, Data, Seed
 from nascc.tools.progress import Say
 from nascc.tools.source import Source
 
@@ -21,25 +22,39 @@ if TYPE_CHECKING:
 @grouped
 def verify(
     a: Annotated[str, typer.Argument(help="The model that is right: a model file, zoo:NAME or an ONNX file.")],
-    b: Annotated[str, typer.Argument(help="The model that is compared with it.")],
+    b: Annotated[
+        str | None, typer.Argument(help="The model that is compared with it; with --device A may stand alone.")
+    ] = None,
     *,
     inputs: Inputs,
     opening: Opening,
     data: Data = None,
     seed: Seed = 0,
+    target: Annotated[str, typer.Option("--target", help=f"{TARGET} What runs on --device.")] = "cpu",
+    devices: Devices,
+    precisions: Precisions,
     showing: Showing,
 ) -> None:
     """Compare any two of model file and ONNX file.
 
     Both run on the same seeded inputs, and on --data. A model file is taken in float64, and what its own precision
-    loses sets the tolerance. --model and what belongs to it hold for the sides that are weights only. The exit code is
-    5 when the sides differ.
+    loses sets the tolerance. --model and what belongs to it hold for the sides that are weights only. With --device an
+    ONNX file runs there, too, as --target says: on the inputs, or on a folder of images in --data, whose top-1
+    accuracy is told of every side. The exit code is 5 when the sides differ.
     """
-    sources = [opening.source(file) for file in (a, b)]
+    sources = [opening.source(file) for file in (a, b) if file is not None]
 
     def work(say: Say) -> Answer:
         from nascc.compiler.shapes import parse_shapes
         from nascc.tools import comparison
+        from nascc.tools.errors import CommandError
+
+        if devices.device:
+            from nascc.tools.verified_there import verify_there
+
+            return verify_there(sources, target, devices.one(), precisions, data, tuple(inputs.shapes or ()), seed, say)
+        if len(sources) != 2:
+            raise CommandError("two models must be given, or one and --device")
 
         given = comparison.Inputs(parse_shapes(inputs.shapes or ()), **inputs.statistics(), seed=seed)
         return compare(sources[0], sources[1], given, data, say)

@@ -1,0 +1,1 @@
+"""What is copied to a device to measure there; it knows nothing of nascc."""
