@@ -128,7 +128,7 @@ class Stitcher:
             module = nn.Sequential(*map(self._block, group))
             compiled = compile(
                 module, shapes=[place.shape(pieces[0][1].shape)], target=place.target, power_mode=place.power_mode,
-                opset=place.opset, verify=False,
+                opset=place.opset, collapse=place.collapse, verify=False,
             )  # fmt: skip
             self._models[key] = compiled.onnx
         return self._models[key]

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     emitted = clock()
     print(f"described  {described - started:.1f} s")
     print(f"emitted    {emitted - described:.1f} s for {len(sizes)} networks of {sum(sizes) / len(sizes) / 1e6:.0f} MB")
-    feed = {INPUT: rng(0, "feed").standard_normal((1, *image)).astype(np.float32)}
+    feed = {INPUT: np.random.default_rng(0).standard_normal((1, *image)).astype(np.float32)}
     equal, spent = 0, 0.0
     for arch in archs[: options.compared]:
         began = clock()
