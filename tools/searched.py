@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FEW_IMAGES = 5000
 COMMANDS = {"hant": "compress"}
 """The command that a method has of its own."""
+TOLD = {"hant": ("teach", "pretrain")}
+"""Phases of a method that may warn, beside the profile."""
 
 
 def run_search(
@@ -76,7 +78,8 @@ def _completed(run: RunDirectory, config: "RunConfig") -> Report:
     if run.finished(MEASURED):
         report.latency = _measured_latency(run, config)
         report.findings = tuple(_on_board(run))
-    report.warnings = (*_warnings(config), *run.result(PROFILE)["warnings"])
+    more = [w for phase in TOLD.get(config.method, ()) for w in run.result(phase)["warnings"]]
+    report.warnings = (*_warnings(config), *run.result(PROFILE)["warnings"], *more)
     write_whole(run.path / NAME, (report.to_json() + "\n").encode())
     return report
 

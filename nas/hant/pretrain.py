@@ -17,7 +17,7 @@ from nascc.nas.regions import Candidate
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.state import Saved, read_state, write_state
 
-SAVED_EVERY, TOLD_EVERY = 250, 1
+SAVED_EVERY, TOLD_EVERY, SHOWN = 250, 1, 5
 Picks = dict[int, int]
 """The candidate of each slot that a round trains, by its index."""
 
@@ -75,7 +75,8 @@ class Pretrain:
                     dropped.append(f"{region} {operator}")
                     continue
                 run.journal.write(self.name, count, region=region, operator=operator, distillation_loss=found.loss)
-        run.finish(self.name, {"candidates": count, "diverged": dropped})
+        told = f"{len(dropped)} candidates diverged and are left out: {', '.join(dropped[:SHOWN])}"
+        run.finish(self.name, {"candidates": count, "diverged": dropped, "warnings": [told] if dropped else []})
 
 
 def wanted_of(profile: Mapping[str, Any]) -> list[list[int]]:

@@ -18,7 +18,8 @@ from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import write_whole
 from nascc.nas.train import Training, evaluate
 
-LOGGED = 10
+CHANCE = 1.5
+"""Below so many times the accuracy of chance, classes are likely in another order."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Teach:
             raise SearchError(f"'{run.path}' must hold the network {PROGRAM}, but it is gone; start anew")
         result = evaluate(study.chain, study.task.split("test"))
         blocks = [place.name for place in study.teacher.places]
-        run.finish(self.name, {"test": asdict(result), "blocks": blocks})
+        warnings = _warnings(result.accuracy, len(study.task.classes))
+        run.finish(self.name, {"test": asdict(result), "blocks": blocks, "warnings": warnings})
 
     def _train_embedded(self, run: RunDirectory, study: Study) -> None:
         config, task = study.config, study.task
@@ -65,6 +67,16 @@ class Teach:
             if row is not None:
                 steps.log(**row)
         training.finish()
+
+
+def _warnings(accuracy: float, classes: int) -> list[str]:
+    """What to tell of a network that knows no more than chance."""
+    if accuracy > CHANCE / classes:
+        return []
+    return [
+        f"the network is right on {100 * accuracy:.1f} % of the test images, about as chance is; "
+        "its classes must be those of the data, in their order"
+    ]
 
 
 def embedded(config: HantConfig, classes: int) -> Network:

@@ -241,3 +241,15 @@ def test_archs_are_different_students(tmp_path: Path) -> None:
         results = [built.build(arch).eval()(x) for arch in archs]
     assert len({tuple(map(float, r.flatten())) for r in results}) == len(archs)
     assert g.parameter_count(built.teacher.graph) > 0
+
+
+def test_candidates_that_diverge_are_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = quick(operators=["cb_res_k1"])
+    run_all(tmp_path / "run", config, until=PROFILE)
+    monkeypatch.setattr(
+        "nascc.nas.hant.pretraining.Round._loss", lambda self, told, wanted: (told - wanted).sum() * float("nan")
+    )
+    run = run_all(tmp_path / "run", config, until=SCORE)
+    told = run.result(PRETRAIN)
+    assert told["diverged"] and "diverged and are left out: block" in told["warnings"][0]
+    assert all(set(row) <= {"teacher", "1"} for row in run.result(SCORE)["rows"])
