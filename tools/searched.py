@@ -20,6 +20,7 @@ from nascc.nas.run.summary import NAME, write_report
 from nascc.nas.run.threads import threads
 from nascc.tools.execution import Answer
 from nascc.tools.progress_bar import ProgressBar
+from nascc.tools.refused import leaving_nothing
 from nascc.tools.render import line
 from nascc.tools.run_words import lines, next_steps
 from nascc.tools.search_options import Running
@@ -51,7 +52,11 @@ def run_search(
         return _rehearse(config, bar, program)
     method = find_method(config.method)
     opened = RunDirectory.resume if resume else RunDirectory.create
-    with bar, opened(path, config, progress=bar, time_limit_s=running.seconds) as run:
+    with (
+        leaving_nothing(path, new=not resume),
+        bar,
+        opened(path, config, progress=bar, time_limit_s=running.seconds) as run,
+    ):
         _put_teacher(run, config)
         _put_program(run, config, program)
         try:

@@ -174,6 +174,7 @@ def test_images_that_can_not_be_learned_from(spoil: Any, reason: str, tmp_path: 
         (["--method", "lightnass"], 2, "try lightnas"),
         (["--preset", "toyy"], 2, "--preset"),
         (["--target", "nanno"], 2, "did you mean 'nano'"),
+        (["--target", "cuda"], 2, "must have latency coefficients"),
         (["--macro", "mobilenetv3"], 2, "mobilenetv2"),
         (["--operators", "k3e3,k33"], 2, "k33"),
         (["--shapes", "3x224x224"], 2, "--shapes must be four sizes like 8x3x224x224"),
@@ -204,6 +205,7 @@ def test_bad_input(options: list[str], code: int, reason: str, tmp_path: Path, c
     assert shown.out == ""
     assert shown.err.startswith("error: ") and shown.err.count("\n") == 1
     assert reason in shown.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_folders_that_hold_something(tiny_run: Finished, tmp_path: Path, capsys: Capture) -> None:
