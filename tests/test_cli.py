@@ -49,7 +49,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "reason"),
     [
         (["fuze"], "Did you mean 'fuse'"),
-        (["verify", "x.pt2"], "Missing argument"),
+        (["verify", "x.pt2"], "two models must be given"),
         (["fuse"], "a model must be given"),
         (["fuse", "x.pt2", "--opsat", "13"], "--opset"),
         (["fuse", "x.pt2", "--opset", "new"], "--opset"),

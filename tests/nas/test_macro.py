@@ -17,6 +17,8 @@ SIZES = {
     "proxylessnas": 6**6 * 7**15,
     "fbnet": 9**22,
     "mobilenetv2": 6**6 * 7**10,
+    "singlepath": 4**5 * 5**15,
+    "singlepath_toy": 4**3 * 5**3,
     "toy": 7**6,
 }
 PUBLISHED = {

@@ -47,7 +47,7 @@ def build(
     seed: Seed = 0,
     showing: Showing,
 ) -> None:
-    """Build what runs: an engine of TensorRT on --device, int8 for onnxruntime here.
+    """Build an engine on a device, or an int8 file for here.
 
     The engine is built there, run on the inputs, compared with float64, timed layer by layer, and comes back with a
     manifest beside it. In fp16, layers that would overflow or lose accuracy stay in fp32; in int8, convolutions

@@ -35,7 +35,9 @@ def device(
     devices: Devices,
     telling: Telling,
 ) -> None:
-    """Tell what a device is: model, software, power mode, clocks, heat, memory, and what is missing to measure there.
+    """Tell what a device is, and what is missing to measure there.
+
+    Model, software, power mode, clocks, heat, memory.
 
     Nothing is installed and nothing stays there. The exit code is 7 when it can not be reached or can not measure, 4
     when it is not the --target.

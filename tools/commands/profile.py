@@ -66,7 +66,7 @@ def profile(
     precisions: Precisions,
     telling: Telling,
 ) -> None:
-    """Refit a target's latency model to your measurements, or measure networks of a space.
+    """Refit a latency model, or measure networks of a space.
 
     With --measurements the result is a profile for --target; three networks or more make a difference, and the power
     mode is the one that they were measured in. With --space random networks are measured on --device, or here,
