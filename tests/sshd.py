@@ -44,7 +44,7 @@ class Sshd:
                     found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         return found
 
-    def wait_until_clean(self, seconds: float = 20.0) -> None:
+    def wait_until_clean(self, seconds: float = 120.0) -> None:
         """Return when nothing is left; fail with what is."""
         deadline = time.monotonic() + seconds
         while self.left_over() or self.sessions():
