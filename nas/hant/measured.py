@@ -73,7 +73,10 @@ def whole(study: Study, graph: fx.GraphModule) -> Piece:
 
 @dataclass(frozen=True)
 class _Planned:
-    """What is measured for a slot: the neighbours alone, then the teacher's block and new operators between them."""
+    """What is measured for a slot: the neighbours alone, the teacher's block and new operators between them.
+
+    Where shapes change, neighbours can not be joined: the second one, and nothing at all, are groups of their own.
+    """
 
     new: tuple[Op, ...]
     groups: tuple[tuple[Piece, ...], ...]
@@ -102,13 +105,20 @@ def _groups(study: Study, ctx: Ctx, blocks: Sequence[Callable[[], nn.Module]]) -
     between = tuple(_piece(study, ctx.shape, before, block, after) for block in blocks)
     if ctx.keeps_shape:
         return ((_piece(study, ctx.shape, before, after), *between),)
-    return (_piece(study, ctx.shape, before), *between), (_piece(study, ctx.out_shape, after),)
+    nothing = _piece(study, (1, 1, 1), _neighbour(1))
+    return (_piece(study, ctx.shape, before), *between), (_piece(study, ctx.out_shape, after),), (nothing,)
 
 
 def _added(taken: Sequence[Sequence[float]]) -> list[float]:
-    """What each block adds between its neighbours, in ms."""
-    (first, *between), *rest = taken
-    neighbours = first + sum(ms for group in rest for ms in group)
+    """What each block adds between its neighbours, in ms.
+
+    Neighbours that stand apart are two calls: what a call of nothing takes must not count twice.
+    """
+    (first, *between), *apart = taken
+    neighbours = first
+    if apart:
+        ((second,), (nothing,)) = apart
+        neighbours += second - nothing
     return [max(ms - neighbours, LEAST_MS) for ms in between]
 
 
