@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import sshd
-from device_kit import Proxy, options, proxied
+from device_kit import Proxy, options, proxied, stand_in
 from nas.hant_kit import quick
 from nas.search_kit import MACRO
 from nas.test_board_search import StandInFleet, on
@@ -163,6 +163,20 @@ def test_over_ssh_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
         return
     report, limit = json.loads((run / "report.json").read_text()), result_of(run, PROFILE)["limits"][""]["latency"]
     assert code == 0 and report["latency"]["kind"] == "measured" and report["latency"]["median_ms"] <= limit
+
+
+@pytest.mark.slow
+@needs_sshd
+def test_through_a_stand_in_for_trtexec(tmp_path: Path) -> None:
+    """No TensorRT takes part, and the stand-in tells one time for all: the budget is one of parameters."""
+    run = tmp_path / "run"
+    with sshd.running(tmp_path / "sshd") as daemon:
+        given = options(daemon, stand_in(tmp_path, "8.2.1"))
+        assert main(compress(tmp_path, "--params", "80%", *given, target="nano")) == 0
+        daemon.wait_until_clean()
+    report, said = json.loads((run / "report.json").read_text()), result_of(run, "measured")["goals"][""]
+    assert report["latency"]["kind"] == "measured" and said["limit_ms"] is None
+    assert said["measured_ms"] == pytest.approx(result_of(run, PROFILE)["tables"]["latency"]["teacher"])
 
 
 def _cut_at_the_sixth(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
