@@ -19,7 +19,10 @@ from PIL import Image
 
 import sshd
 from device_kit import options, proxied, small_file, small_network, stand_in
+from nascc.runtime.profile import load_target
+from nascc.runtime.remote.access import Access
 from nascc.runtime.remote.facts import facts_script, parse_facts
+from nascc.runtime.remote.fleet import Fleet, Job, Measured
 from nascc.tools.app import main
 
 pytestmark = pytest.mark.skipif(not sshd.AVAILABLE, reason=sshd.REASON)
@@ -191,6 +194,15 @@ def test_reads_the_facts_of_a_jetson(tmp_path: Path) -> None:
     assert facts.gpu_mhz == (76.8, 76.8, 921.6) and facts.clocks_fixed is False and facts.governor == "schedutil"
     assert facts.heat_c == {"GPU-therm": 41.5} and facts.throttled == ("gpu-balanced",)
     assert facts.free_mib == 2000 and facts.driver == "L4T 32.7.1" and not facts.missing_tools
+
+
+def test_a_network_that_was_forgotten_is_sent_and_built_again(daemon: sshd.Sshd, tmp_path: Path) -> None:
+    access = Access(
+        addresses=(daemon.address,), ssh_config=str(daemon.config), trtexec=str(stand_in(tmp_path, "8.2.1"))
+    )
+    content, found = small_file(tmp_path / "model.onnx").read_bytes(), list[Measured]()
+    Fleet.of(access, load_target("nano"), "fp16").measure([Job(k, lambda: content) for k in range(2)], found.append)
+    assert [measured.number for measured in found] == [0, 1]
 
 
 def test_what_a_device_does_not_say_stays_unknown() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,6 +57,10 @@ class Devices:
         )
         found.parsed()
         return found
+
+    def asked(self) -> dict[str, Any]:
+        """The field of a run's configuration, where devices were given. Raises what `access` raises."""
+        return {} if (access := self.access) is None else {"device": access.model_dump(mode="json")}
 
     def one(self) -> "Access":
         """How the one device is reached. Raises CommandError where none or several are given, BadAddress."""

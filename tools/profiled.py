@@ -9,8 +9,9 @@ from nascc.compiler.report import Object
 from nascc.nas.costs import Deployment, Describer, Quality, describe
 from nascc.nas.costs.described import DescribedSpace
 from nascc.nas.macro import load_macro
-from nascc.nas.measured.campaign import TABLE, Campaign, Pool, noise_of, qualities
+from nascc.nas.measured.campaign import TABLE, Campaign, noise_of, qualities
 from nascc.nas.measured.here import Here
+from nascc.nas.measured.journal import Pool
 from nascc.nas.measured.stitch import Stitcher
 from nascc.nas.spaces import MacroSpace
 from nascc.runtime.errors import NotCalibrated

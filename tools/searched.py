@@ -92,16 +92,28 @@ def _completed(run: RunDirectory, config: "RunConfig") -> Report:
 def _measured_latency(run: RunDirectory, config: "RunConfig") -> Latency:
     """What the file of the first goal takes on the board; `before_ms` is what was predicted."""
     found = next(iter(run.result(MEASURED)["goals"].values()))
-    first = next(iter(run.result(BOARD)["goals"].values())) if run.finished(BOARD) else {}
+    first: dict[str, Any] = next(iter(_settled(run).values()), {})
     boards = ", ".join(config.device.addresses) if config.device is not None else ""
     return Latency(
         kind="measured", calibration=f"on {boards}", median_ms=found["measured_ms"], before_ms=first.get("predicted_ms")
     )
 
 
+def _settled(run: RunDirectory) -> dict[str, Any]:
+    """What was measured of every goal before it was trained, by goal; compression measures as it searches."""
+    if run.finished(BOARD):
+        return dict(run.result(BOARD)["goals"])
+    found = {goal: run.result(f"search-{goal}" if goal else "search") for goal in run.result(MEASURED)["goals"]}
+    return {
+        goal: {**picked["measured"][-1], "repaired": picked["repaired"], "before": picked["measured"][:-1]}
+        for goal, picked in found.items()
+        if picked.get("measured")
+    }
+
+
 def _on_board(run: RunDirectory) -> Iterator[Object]:
     """What happened on the board, one entry a goal."""
-    settled = run.result(BOARD)["goals"] if run.finished(BOARD) else {}
+    settled = _settled(run)
     for goal, found in run.result(MEASURED)["goals"].items():
         yield {"goal": goal, "deployed": found, "search": settled.get(goal, {})}
 

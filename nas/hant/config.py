@@ -77,9 +77,10 @@ class HantConfig(RunConfig):
     `model` says where the teacher came from (it lies in the run itself); without one, a network of `macro` with
     `teacher_operator` everywhere is trained first, by `teaching`, which also trains a `new_head`. `blocks` are patterns
     of modules (none: found from the graph). `ratio` is how much of the teacher's latency may be left, of the whole
-    network; several give several results. `measured` takes latencies from this machine instead of a model. Candidates
-    are also trained for the targets `also`, and kept in the folder `pool` (none: inside the run). `retrain` is
-    the fine-tuning; `frozen_norms` keeps the statistics of the teacher's blocks in it.
+    network; several give several results. `measured` takes latencies from this machine instead of a model, a `device`
+    from there (`device_networks` plays no part), where what is found and what is deployed are measured too. Candidates
+    are also trained for the targets `also`, and kept in the folder `pool` (none: inside the run). `retrain` is the
+    fine-tuning; `frozen_norms` keeps the statistics of the teacher's blocks in it.
     """
 
     macro: Macro | None = None  # type: ignore[assignment]
@@ -96,6 +97,11 @@ class HantConfig(RunConfig):
     pretraining: Pretraining = Pretraining()
     scoring: Scoring = Scoring()
     solving: Solving = Solving()
+
+    @property
+    def measures(self) -> bool:
+        """Are latencies measured, here or on a device?"""
+        return self.measured or self.device is not None
 
     @field_validator("operators")
     @classmethod
@@ -114,6 +120,8 @@ class HantConfig(RunConfig):
             raise ValueError("a budget must be given, such as --ratio 0.5 or --params 2M")
         if self.new_head and self.model is None:
             raise ValueError("--new-head must come with a network whose head is replaced; give a model")
+        if self.measured and self.device is not None:
+            raise ValueError("latency is measured on this machine or on a device; give --measure or --device")
         if self.measured and self.target != "cpu":
             raise ValueError(f"latency is measured on this machine, so the target must be cpu, got '{self.target}'")
         return self

@@ -16,7 +16,8 @@ from nascc.nas.emit import usage_of, write_bundle
 from nascc.nas.errors import LimitBroken
 from nascc.nas.hant.finetune import FINETUNE, finetuned
 from nascc.nas.hant.goals import LATENCY, Goal
-from nascc.nas.hant.measured import measured_whole
+from nascc.nas.hant.measured import measured_student
+from nascc.nas.hant.meters import meter_of
 from nascc.nas.hant.profile import costs_of, profiled_goals
 from nascc.nas.hant.search import TOLERANCE
 from nascc.nas.hant.students import student_graph
@@ -73,7 +74,7 @@ class _Emission:
         arch: Arch = tuple(found["choice"])
         graph = self._graph(found)
         compiled = self._compiled(graph)
-        cost = self._cost(graph, compiled)
+        cost = self._cost(graph, compiled, self._known_ms(goal))
         _require(goal, cost)
         usage = usage_of(INPUT, OUTPUT, self._shape(), self.study.task.preprocessing, self.study.task.classes)
         files = write_bundle(self.directory.path / goal.phase("deploy"), compiled, usage)
@@ -100,7 +101,7 @@ class _Emission:
 
     def _baseline(self, network: Mapping[str, Any]) -> dict[str, Any]:
         graph = self._graph(network)
-        cost = self._cost(graph, None)
+        cost = self._cost(graph)
         kept = {key: network[key] for key in ("name", "kind", "arch")}
         return kept | {"cost": cost, "accuracy": network["test"]["accuracy"]}
 
@@ -108,20 +109,29 @@ class _Emission:
         arch: Arch = tuple(network["choice"])
         return student_graph(self.study, arch, finetuned(self.study, network["name"], arch))
 
-    def _cost(self, graph: fx.GraphModule, compiled: Compiled | None) -> dict[str, float]:
-        """What a student costs; its latency measured beside the teacher's where the run measures."""
+    def _known_ms(self, goal: Goal) -> float | None:
+        """What the device said when the student of a goal was picked; what is deployed is measured there next."""
+        if self.config.device is None:
+            return None
+        picked: dict[str, float] = self.directory.result(goal.phase("search"))["cost"]
+        return picked.get(LATENCY)
+
+    def _cost(
+        self, graph: fx.GraphModule, compiled: Compiled | None = None, known_ms: float | None = None
+    ) -> dict[str, float]:
+        """What a student costs; its latency measured where the run measures, unless it is known."""
         place = self.study.deployment
         if compiled is None:
             compiled = compile(
                 captured_graph(graph), target=place.target, power_mode=place.power_mode, verify=False, lower=False
             )
         kernels, params = place.kernels(compiled.graph), g.parameter_count(compiled.graph)
-        measured = self.config.measured
+        measured = self.config.measures
         names = [m for m in self.costs if not (m == LATENCY and measured)]
         found = {name: metric_of(name, place).whole(kernels, params) for name in names}
         if measured and LATENCY in self.costs:
-            own, whole = measured_whole(self.study, [graph, self.study.teacher.at_batch(place.batch)]).milliseconds
-            found[LATENCY] = own / whole * self.costs[LATENCY].teacher
+            meter, teacher_ms = meter_of(self.directory, self.study), self.costs[LATENCY].teacher
+            found[LATENCY] = known_ms or measured_student(self.study, meter, graph, teacher_ms)
         return found
 
     def _compiled(self, graph: fx.GraphModule) -> Compiled:

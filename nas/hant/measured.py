@@ -1,17 +1,15 @@
-"""Latencies taken in onnxruntime on this machine: of every block between neighbours, and of whole networks."""
+"""Latencies that are taken and not estimated: of every block between neighbours, and of the whole teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from time import thread_time
+from typing import Protocol
 
-import numpy as np
 from onnx import ModelProto
 from torch import Tensor, fx, nn
 
 from nascc.compiler.capture import captured_graph
 from nascc.compiler.compile import compile
-from nascc.compiler.measured_cost import least_seconds, session_run
-from nascc.nas.core import Ctx
+from nascc.nas.core import Ctx, Op
 from nascc.nas.costs.random_weights import randomise
 from nascc.nas.hant.costing import Costs
 from nascc.nas.hant.goals import LATENCY
@@ -20,71 +18,126 @@ from nascc.nas.pool import IDENTITY
 from nascc.nas.regions.norms import with_norms
 from nascc.passes import demote
 
-ROUNDS, WHOLE_ROUNDS, SESSIONS, THREADS = 20, 60, 4, 1
 LEAST_MS = 1e-6
 
 
 @dataclass(frozen=True)
-class Whole:
-    """Milliseconds of networks that were run in turn, one thread; the fastest of all rounds."""
+class Piece:
+    """A model, made when it is its turn, and the shape (N, C, H, W) of its input."""
 
-    milliseconds: tuple[float, ...]
+    make: Callable[[], ModelProto]
+    shape: tuple[int, ...]
 
 
-def measured_costs(study: Study) -> Costs:
+class Meter(Protocol):
+    """Where latencies are taken, in milliseconds."""
+
+    def profile(self, groups: Sequence[Sequence[Piece]], teacher: Piece) -> tuple[list[list[float]], float]:
+        """Every model of every group, which are compared with each other, and the whole teacher."""
+
+    def student(self, student: Piece, teacher: Piece, teacher_ms: float) -> float:
+        """A whole network, as the profile counts, in which the teacher took `teacher_ms`."""
+
+
+def measured_costs(study: Study, meter: Meter) -> Costs:
     """The latency of every operator in its place, in ms of one batch: what it adds between two 1x1 convolutions.
 
-    What is run together is run in turn, the fastest run counts, in processor time of one thread. The constant is what
-    the whole teacher takes besides its blocks. Raises CompileError.
+    The constant is what the whole teacher takes besides its blocks. Raises CompileError, and what measuring raises.
     """
-    known: dict[tuple[str, Ctx], float] = {}
-    rows = []
-    for slot, row in enumerate(study.space.slots):
-        ctx = study.space.contexts[slot]
-        new = [op for op in row.ops[1:] if (op.name, ctx) not in known and op.name != IDENTITY]
-        block = with_norms(demote(study.teacher.region(slot, study.config.batch)))
-        modules = [block, *(randomise(op.make(ctx)) for op in new)]
-        own, *others = _added(study, ctx, modules)
-        known.update({(op.name, ctx): value for op, value in zip(new, others, strict=True)})
+    plan = list(_planned(study))
+    groups = [group for planned in plan for group in planned.groups]
+    taken, teacher = meter.profile(groups, whole(study, study.teacher.at_batch(study.config.batch)))
+    results, rows, known = iter(taken), [], dict[tuple[str, Ctx], float]()
+    for slot, planned in enumerate(plan):
+        own, *others = _added([next(results) for _ in planned.groups])
+        ctx, row = study.space.contexts[slot], study.space.slots[slot]
+        known.update({(op.name, ctx): value for op, value in zip(planned.new, others, strict=True)})
         rows.append((own, *(0.0 if op.name == IDENTITY else known[op.name, ctx] for op in row.ops[1:])))
-    (teacher,) = measured_whole(study, [study.teacher.at_batch(study.config.batch)]).milliseconds
     return Costs(LATENCY, tuple(rows), teacher - sum(row[0] for row in rows), teacher)
 
 
-def measured_whole(study: Study, graphs: Sequence[fx.GraphModule]) -> Whole:
-    """What graphs in the IR take, compiled, run in turn. Raises CompileError.
+def measured_student(study: Study, meter: Meter, graph: fx.GraphModule, teacher_ms: float) -> float:
+    """What a student's graph in the IR takes, compiled, in ms. Raises CompileError, and what measuring raises."""
+    teacher = study.teacher.at_batch(study.config.batch)
+    return meter.student(whole(study, graph), whole(study, teacher), teacher_ms)
 
-    Sessions are made anew a few times, because where one happens to lie in memory changes its speed.
+
+def whole(study: Study, graph: fx.GraphModule) -> Piece:
+    """A graph in the IR of a whole network."""
+    config = study.config
+    return Piece(
+        lambda: compile(captured_graph(graph), target=study.target, power_mode=config.power_mode, verify=False).onnx,
+        (config.batch, *config.image),
+    )
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What is measured for a slot: the neighbours alone, the teacher's block and new operators between them.
+
+    Where shapes change, neighbours can not be joined: the second one, and nothing at all, are groups of their own.
     """
-    models = [compile(captured_graph(graph), target=study.target, verify=False).onnx for graph in graphs]
-    shape = (study.config.batch, *study.config.image)
-    taken = [_milliseconds(models, shape, WHOLE_ROUNDS // SESSIONS) for _ in range(SESSIONS)]
-    return Whole(tuple(map(min, zip(*taken, strict=True))))
+
+    new: tuple[Op, ...]
+    groups: tuple[tuple[Piece, ...], ...]
 
 
-def _added(study: Study, ctx: Ctx, modules: Sequence[nn.Module]) -> list[float]:
-    """What each module adds between neighbours, in ms."""
+def _planned(study: Study) -> Iterator[_Planned]:
+    """Of every slot in order; an operator is measured once where the shapes are the same."""
+    seen = set[tuple[str, Ctx]]()
+    for slot, row in enumerate(study.space.slots):
+        ctx = study.space.contexts[slot]
+        new = tuple(op for op in row.ops[1:] if (op.name, ctx) not in seen and op.name != IDENTITY)
+        seen |= {(op.name, ctx) for op in new}
+        yield _Planned(new, _groups(study, ctx, [_block(study, slot), *(_fresh(op, ctx) for op in new)]))
+
+
+def _block(study: Study, slot: int) -> Callable[[], nn.Module]:
+    return lambda: with_norms(demote(study.teacher.region(slot, study.config.batch)))
+
+
+def _fresh(op: Op, ctx: Ctx) -> Callable[[], nn.Module]:
+    return lambda: randomise(op.make(ctx))
+
+
+def _groups(study: Study, ctx: Ctx, blocks: Sequence[Callable[[], nn.Module]]) -> tuple[tuple[Piece, ...], ...]:
     before, after = _neighbour(ctx.c_in), _neighbour(ctx.c_out)
-    shape, out_shape = ctx.shape, ctx.out_shape
-    around = [nn.Sequential(before, after)] if ctx.keeps_shape else [before, after]
-    inputs = [shape] if ctx.keeps_shape else [shape, out_shape]
-    models = [_model(study, nn.Sequential(before, m, after), shape) for m in modules]
-    alone = [_model(study, m, s) for m, s in zip(around, inputs, strict=True)]
-    batch = study.config.batch
-    base = sum(_milliseconds([m], (batch, *s), ROUNDS)[0] for m, s in zip(alone[1:], inputs[1:], strict=True))
-    first, *taken = _milliseconds([alone[0], *models], (batch, *shape), ROUNDS)
-    return [max(ms - first - base, LEAST_MS) for ms in taken]
+    between = tuple(_piece(study, ctx.shape, before, block, after) for block in blocks)
+    if ctx.keeps_shape:
+        return ((_piece(study, ctx.shape, before, after), *between),)
+    nothing = _piece(study, (1, 1, 1), _neighbour(1))
+    return (_piece(study, ctx.shape, before), *between), (_piece(study, ctx.out_shape, after),), (nothing,)
 
 
-def _model(study: Study, module: nn.Module, shape: tuple[int, int, int]) -> ModelProto:
-    text = "x".join(map(str, (study.config.batch, *shape)))
-    return compile(module.eval(), shapes=[f"x:{text}"], target=study.target, verify=False).onnx
+def _added(taken: Sequence[Sequence[float]]) -> list[float]:
+    """What each block adds between its neighbours, in ms.
+
+    Neighbours that stand apart are two calls: what a call of nothing takes must not count twice.
+    """
+    (first, *between), *apart = taken
+    neighbours = first
+    if apart:
+        ((second,), (nothing,)) = apart
+        neighbours += second - nothing
+    return [max(ms - neighbours, LEAST_MS) for ms in between]
 
 
-def _milliseconds(models: Sequence[ModelProto], shape: tuple[int, ...], rounds: int) -> list[float]:
-    feed = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    runs = [session_run(model, {model.graph.input[0].name: feed}, THREADS) for model in models]
-    return [1e3 * s for s in least_seconds(runs, rounds, thread_time)]
+def _piece(study: Study, shape: tuple[int, int, int], *parts: Callable[[], nn.Module]) -> Piece:
+    """Parts after one another."""
+    given = (study.config.batch, *shape)
+    text = "x".join(map(str, given))
+    return Piece(
+        lambda: (
+            compile(
+                nn.Sequential(*(part() for part in parts)).eval(),
+                shapes=[f"x:{text}"],
+                target=study.target,
+                power_mode=study.config.power_mode,
+                verify=False,
+            ).onnx
+        ),
+        given,
+    )
 
 
 class _Neighbour(nn.Module):
@@ -98,5 +151,5 @@ class _Neighbour(nn.Module):
         return nn.functional.relu(self.conv(x))
 
 
-def _neighbour(channels: int) -> nn.Module:
-    return randomise(_Neighbour(channels))
+def _neighbour(channels: int) -> Callable[[], nn.Module]:
+    return lambda: randomise(_Neighbour(channels))

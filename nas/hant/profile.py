@@ -9,6 +9,7 @@ from nascc.nas.costs.metrics import UNITS
 from nascc.nas.hant.costing import Costs, Pieces, describe_pieces, metrics_known
 from nascc.nas.hant.goals import LATENCY, Goal, goals_of, metrics_of
 from nascc.nas.hant.measured import measured_costs
+from nascc.nas.hant.meters import meter_of
 from nascc.nas.hant.study import Study, Workbench
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
@@ -27,24 +28,24 @@ class Profile:
     def run(self, run: RunDirectory) -> None:
         """Write tables, the reachable ranges, the limits of every goal, and the candidates to train.
 
-        Raises BudgetInfeasible, BadBudget, NotCalibrated.
+        Raises BudgetInfeasible, BadBudget, NotCalibrated, and what measuring raises.
         """
         study = self.bench.study(run)
         tell = lambda done, total: run.progress.update(self.name, done, total)  # noqa: E731
         pieces = describe_pieces(study.space, Describer(study.deployment, run.phase_folder(self.name)), tell)
-        tables = self._tables(study, pieces)
+        tables = self._tables(run, study, pieces)
         others = [self._elsewhere(study, run, name) for name in study.config.also]
         ranges = {metric: tables[metric].range for metric in metrics_of(study.config)}
         goals = goals_of(study.config, ranges)
         wanted = _wanted(study, [*tables.values(), *others])
         run.finish(self.name, _result(study, tables, goals, wanted))
 
-    def _tables(self, study: Study, pieces: Pieces) -> dict[str, Costs]:
+    def _tables(self, run: RunDirectory, study: Study, pieces: Pieces) -> dict[str, Costs]:
         metrics = metrics_of(study.config)
-        estimated = [m for m in metrics if not (study.config.measured and m == LATENCY)]
+        estimated = [m for m in metrics if not (study.config.measures and m == LATENCY)]
         found = {m.name: pieces.costs(m) for m in metrics_known(study.deployment, estimated)}
-        if study.config.measured:
-            found[LATENCY] = measured_costs(study)
+        if study.config.measures:
+            found[LATENCY] = measured_costs(study, meter_of(run, study))
         return found
 
     def _elsewhere(self, study: Study, run: RunDirectory, name: str) -> Costs:
@@ -105,6 +106,6 @@ def _result(study: Study, tables: dict[str, Costs], goals: tuple[Goal, ...], wan
         "wanted": wanted,
         "left_out": sum(study.space.choices) - len(study.space.slots) - sum(map(len, wanted)),
         "warnings": list(dict.fromkeys(loose)),
-        "measured": config.measured,
+        "measured": config.measures,
         "space": {"size": str(study.space.size()), "slots": len(study.space.slots)},
     }

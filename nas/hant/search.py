@@ -14,12 +14,14 @@ from nascc.nas.errors import BudgetInfeasible, LimitBroken
 from nascc.nas.hant.costing import Costs, compiled_costs
 from nascc.nas.hant.goals import LATENCY, Goal
 from nascc.nas.hant.judging import Judged, chosen_images, judge
-from nascc.nas.hant.measured import measured_whole
+from nascc.nas.hant.measured import Meter, measured_student
+from nascc.nas.hant.meters import meter_of
 from nascc.nas.hant.profile import SLACK, costs_of, profiled_goals
 from nascc.nas.hant.score import SCORE, SPLIT, scores_of
 from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import Study, Workbench
-from nascc.nas.phases.goals import PROFILE
+from nascc.nas.phases.board import MARGIN
+from nascc.nas.phases.goals import BOARD, PROFILE
 from nascc.nas.program import Found, Program, Solver, diverse, uniform_under
 from nascc.nas.program.diverse import FEW
 from nascc.nas.run import RunDirectory
@@ -28,6 +30,8 @@ TOLERANCE = 1.05
 """How much of a budget the compiled network may use."""
 PICKED = 1.02
 """How much of it a student may use that is picked: measuring it again must not break the budget."""
+FINALISTS = 3
+"""How many students are measured on a device, at most, after its first one broke the budget."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Search:
     def run(self, run: RunDirectory) -> None:
         """Read scores and tables; write the student that is best of all judged and within budget when compiled.
 
-        Raises BudgetInfeasible, LimitBroken.
+        Raises BudgetInfeasible, LimitBroken, and what measuring raises.
         """
         picking = Picking(run, self.goal, self.bench.study(run))
         found = picking.solutions(picking.costs)
@@ -88,6 +92,7 @@ class Search:
             "cost": cost,
             "told": picking.told(best),
             "repaired": repaired,
+            "measured": picking.measured,
             "judged": asdict(picking.judged(best)),
             "taus": {
                 "solutions": _tau([(one.objective, real.loss) for one, real in judged]),
@@ -108,7 +113,9 @@ class Picking:
         tables = costs_of(profile)
         self.costs = {metric: tables[metric] for metric in self.goal.limits}
         self.scores = scores_of(run.result(SCORE)["rows"])
-        self._judged: dict[Arch, Judged] = {}
+        self.measured: list[dict[str, Any]] = []
+        """What was measured on a device, in order."""
+        self._run, self._judged = run, dict[Arch, Judged]()
 
     @cached_property
     def kept(self) -> tuple[tuple[int, ...], ...]:
@@ -184,17 +191,26 @@ class Picking:
     def within(self, judged: Sequence[tuple[Found, Judged]]) -> tuple[Arch, dict[str, float], bool]:
         """The best student whose compiled network keeps the budgets; corrected tables help where the first does not.
 
-        Raises LimitBroken where not even then.
+        Raises LimitBroken where not even then, on a device BudgetInfeasible.
         """
         ranked = self._ranked(one.arch for one, _ in judged)
         cost = self.compiled(ranked[0])
         if self.fits(cost):
             return ranked[0], cost, False
-        corrected = {m: own.corrected(own.of(ranked[0]), cost[m]) for m, own in self.costs.items()}
-        again = self._ranked({*ranked[1:], *(one.arch for one in self._again(corrected))})
+        corrected = {
+            m: own.corrected(own.of(ranked[0]), cost[m] / min(self.allowed(m), 1.0)) for m, own in self.costs.items()
+        }
+        again = self._ranked({*ranked[1:], *(one.arch for one in self._again(corrected))} - {ranked[0]})
+        if self.config.device is not None:
+            again = [arch for arch in again if self._holds(arch, corrected)][:FINALISTS]
         for arch in again:
             if self.fits(cost := self.compiled(arch)):
                 return arch, cost, True
+        if self.config.device is not None:
+            raise BudgetInfeasible(
+                f"the network must keep {dict(self.goal.limits)} on the device, but of {1 + len(again)} measured there "
+                f"none does, the last: {cost}; raise the budget, or give more --candidates"
+            )
         raise LimitBroken(
             f"the compiled network must cost at most {PICKED} of its budget, but none of {1 + len(again)} does, "
             f"the last: {cost} of {dict(self.goal.limits)}; raise the budget"
@@ -212,20 +228,38 @@ class Picking:
 
     def fits(self, cost: dict[str, float]) -> bool:
         """Is a compiled network within its budgets?"""
-        return all(cost[m] <= at_most * PICKED for m, at_most in self.goal.limits.items())
+        return all(cost[m] <= at_most * self.allowed(m) for m, at_most in self.goal.limits.items())
+
+    def allowed(self, metric: str) -> float:
+        """How much of its budget a student may use that is picked; on a device the budget itself must be kept."""
+        return 1 - MARGIN if metric == LATENCY and self.config.device is not None else PICKED
+
+    def _holds(self, arch: Arch, costs: dict[str, Costs]) -> bool:
+        return all(costs[m].of(arch) <= at_most * (1 + SLACK) for m, at_most in self.goal.limits.items())
 
     def compiled(self, arch: Arch) -> dict[str, float]:
         """What the compiled student costs; latency measured where the run measures."""
         study = self.study
         graph = student_graph(study, arch, study.student(arch, copied=False))
-        by_model = [m for m in self.costs if not (m == LATENCY and self.config.measured)]
+        by_model = [m for m in self.costs if not (m == LATENCY and self.config.measures)]
         metrics = [metric_of(name, study.deployment) for name in by_model]
         found = dict(compiled_costs(graph, study.deployment, metrics)) if metrics else {}
         if len(by_model) < len(self.costs):
-            teacher = study.teacher.at_batch(self.config.batch)
-            student_ms, teacher_ms = measured_whole(study, [graph, teacher]).milliseconds
-            found[LATENCY] = student_ms / teacher_ms * self.costs[LATENCY].teacher
+            found[LATENCY] = measured_student(study, self._meter, graph, self.costs[LATENCY].teacher)
+            self._tell(arch, found[LATENCY])
         return found
+
+    @cached_property
+    def _meter(self) -> Meter:
+        return meter_of(self._run, self.study)
+
+    def _tell(self, arch: Arch, ms: float) -> None:
+        """Keep what a device said."""
+        if self.config.device is not None:
+            predicted = self.costs[LATENCY].of(arch)
+            self._run.journal.write(BOARD, len(self.measured), measured=ms, predicted=predicted)
+            told = {"name": self.study.space.name_of(arch), "measured_ms": ms, "predicted_ms": predicted}
+            self.measured.append(told)
 
 
 def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:

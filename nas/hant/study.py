@@ -37,20 +37,20 @@ class Study:
     path: Path
 
     @cached_property
-    def _problem(self) -> Problem:
+    def problem(self) -> Problem:
         return Problem(self.config)
 
     @property
     def task(self) -> Task:
-        return self._problem.task
+        return self.problem.task
 
     @property
     def target(self) -> Target:
-        return self._problem.target
+        return self.problem.target
 
     @property
     def deployment(self) -> Deployment:
-        return self._problem.deployment
+        return self.problem.deployment
 
     @cached_property
     def untaught(self) -> Teacher:

@@ -3,10 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
 
 import numpy as np
 
@@ -16,22 +15,15 @@ from nascc.nas.costs import PREDICTORS, Networks, Quality, fit_predictor
 from nascc.nas.costs.networks import FEWEST
 from nascc.nas.costs.pairwise_cost import PairwiseCost
 from nascc.nas.errors import RunMismatch
+from nascc.nas.measured.journal import Measurements, Pool, Told
 from nascc.nas.measured.stitch import Stitcher
 from nascc.nas.run.files import write_whole
 from nascc.nas.spaces import MacroSpace
 from nascc.runtime.remote.fleet import Job, Measured
 
-JOURNAL, TABLE, HEAD = "measured.jsonl", "networks.csv", "campaign.json"
+TABLE, HEAD = "networks.csv", "campaign.json"
 REPEATED = 25
 """Every so many networks one is measured a second time, later: what that differs by is the noise."""
-Told = Callable[[int, int], None]
-
-
-class Pool(Protocol):
-    """Whatever measures networks: a fleet of boards, or this machine."""
-
-    def measure(self, jobs: Sequence[Job], done: Callable[[Measured], None]) -> None:
-        """Measure every network once, telling each as soon as it is known."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +63,13 @@ class Campaign:
         then is kept.
         """
         self._begin()
-        plan, known = self.plan(), self.measured()
-        left = [sample for sample in plan if sample.number not in known]
-        jobs = [Job(s.number, lambda s=s: stitcher.emit(s.arch)) for s in left]  # type: ignore[misc]
-        finished = len(plan) - len(left)
-        with _opened(self.folder / JOURNAL) as journal:
-
-            def done(found: Measured) -> None:
-                nonlocal finished
-                journal.write(json.dumps(asdict(found)) + "\n")
-                journal.flush()
-                finished += 1
-                if told is not None:
-                    told(finished, len(plan))
-
-            pool.measure(jobs, done)
+        jobs = [Job(s.number, lambda s=s: stitcher.emit(s.arch)) for s in self.plan()]  # type: ignore[misc]
+        self._measurements.complete(jobs, pool, told)
         self.write_table()
 
     def measured(self) -> dict[int, Measured]:
-        """What the journal has; a line that a kill cut short counts as none."""
-        return {found.number: found for found in _lines(self.folder / JOURNAL)}
+        """What is known by now."""
+        return self._measurements.known()
 
     def values(self) -> tuple[list[Arch], list[float], list[tuple[float, float]]]:
         """Architectures with milliseconds, and pairs of milliseconds of those that were measured twice.
@@ -98,7 +77,7 @@ class Campaign:
         A board counts by its anchor: latencies are those on a board whose anchor takes what the first one's took.
         """
         known = self.measured()
-        reference = known[min(known)].anchor_ms if known else 1.0
+        reference = self._measurements.anchor_ms or 1.0
         first: dict[Arch, float] = {}
         pairs: list[tuple[float, float]] = []
         for sample in self.plan():
@@ -122,6 +101,10 @@ class Campaign:
         write_whole(path := self.folder / TABLE, text.getvalue().encode())
         return path
 
+    @property
+    def _measurements(self) -> Measurements:
+        return Measurements(self.folder)
+
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         head, own = self.folder / HEAD, {"identity": self.identity, "seed": self.seed}
@@ -131,26 +114,6 @@ class Campaign:
                 f"{found.get('identity')}, seed {found.get('seed')}; name another folder"
             )
         write_whole(head, (json.dumps(own, indent=2) + "\n").encode())
-
-
-def _opened(path: Path) -> TextIO:
-    """The journal, to be written on; a line that a kill cut short is ended, so that the next one stands alone."""
-    journal = path.open("a+", encoding="utf-8")
-    if journal.tell():
-        text = path.read_text("utf-8")
-        if not text.endswith("\n"):
-            journal.write("\n")
-    return journal
-
-
-def _lines(path: Path) -> Iterator[Measured]:
-    if not path.exists():
-        return
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            yield Measured(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
 
 
 def noise_of(pairs: Sequence[tuple[float, float]]) -> float | None:

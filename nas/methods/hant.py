@@ -18,6 +18,7 @@ from nascc.nas.hant.teach import Teach
 from nascc.nas.macro import load_macro
 from nascc.nas.methods.configure import checked, merged
 from nascc.nas.methods.method import SearchMethod
+from nascc.nas.phases.board import MeasureDeployed
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.tasks import TaskConfig, open_task
 
@@ -51,7 +52,12 @@ def phases(config: RunConfig) -> Method:
     assert isinstance(config, HantConfig)
     bench = Workbench()
     searches = (Search(name, f"search-{name}" if name else "search", bench) for name in names_of(config))
-    return (Teach(bench), Profile(bench), Pretrain(bench), Score(bench), *searches, Finetune(bench), Emit(bench))
+    measured = () if config.device is None else (MeasureDeployed(),)
+    return (
+        *(Teach(bench), Profile(bench), Pretrain(bench), Score(bench)),
+        *searches,
+        *(Finetune(bench), Emit(bench), *measured),
+    )
 
 
 HANT = SearchMethod(

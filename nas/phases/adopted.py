@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nascc.nas.core import Method
 from nascc.nas.errors import SearchError
-from nascc.nas.measured.campaign import JOURNAL as MEASUREMENTS
 from nascc.nas.measured.campaign import TABLE
+from nascc.nas.measured.journal import JOURNAL as MEASUREMENTS
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import BOARD, PROFILE, goals_of
 from nascc.nas.run import RunDirectory

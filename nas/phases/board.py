@@ -11,6 +11,7 @@ from nascc.nas.core import Arch, Limit
 from nascc.nas.costs.described import DescribedSpace
 from nascc.nas.errors import BudgetInfeasible, SearchError
 from nascc.nas.measured.campaign import Campaign
+from nascc.nas.measured.journal import Measurements
 from nascc.nas.measured.stitch import Stitcher
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import BOARD, LATENCY, PROFILE, Goal, described_space, goals_of, limits_of
@@ -54,9 +55,8 @@ class Scale:
 
     def __init__(self, problem: Problem, folder: Path) -> None:
         self.fleet = fleet_of(problem)
-        campaign = Campaign(folder, problem.deployed, problem.config.device_networks, problem.config.seed, "")
-        known = campaign.measured()
-        self.anchor_ms = known[min(known)].anchor_ms if known else None
+        self.measurements = Measurements(folder)
+        self.anchor_ms = self.measurements.anchor_ms
 
     def ms(self, emit: Callable[[], bytes]) -> float:
         """The median of several measurements of one network. Raises what measuring raises."""
@@ -142,14 +142,12 @@ class MeasureDeployed:
         """Write the latency of every goal's file. Raises BudgetInfeasible (exit 6) where it breaks its limit."""
         problem = Problem(run.config_as(RunConfig))
         scale, found, broken = Scale(problem, run.phase_folder(PROFILE)), dict[str, Any](), list[str]()
-        for goal in goals_of(problem.config):
-            file = run.path / goal.phase("deploy") / "model.onnx"
-            ms = scale.ms(file.read_bytes)
-            limits = limits_of(run, problem, goal)
-            bound = next((limit for limit in limits if limit.cost.metric == LATENCY), None)
-            found[goal.name] = {"measured_ms": ms, "limit_ms": None if bound is None else bound.at_most}
-            if bound is not None and ms > bound.at_most:
-                broken.append(f"{file} takes {ms:.4g} of {bound.at_most:.4g} ms")
+        for name, limits in run.result(PROFILE)["limits"].items():
+            file = run.path / (f"deploy-{name}" if name else "deploy") / "model.onnx"
+            ms, at_most = scale.ms(file.read_bytes), limits.get(LATENCY)
+            found[name] = {"measured_ms": ms, "limit_ms": at_most}
+            if at_most is not None and ms > at_most:
+                broken.append(f"{file} takes {ms:.4g} of {at_most:.4g} ms")
         run.save_json(f"{MEASURED}/latency.json", found)
         if broken:
             raise BudgetInfeasible(f"what is deployed must keep its latency on the board, but {'; '.join(broken)}")

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import selectors
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -130,6 +131,11 @@ class Link:
             raise DeviceFailed(f"'{local.name}' ({size} bytes) must be copied to {self.address}, but {why}")
         self._sent[name] = digest
         return path
+
+    def remove(self, prefix: str) -> None:
+        """Remove all of the folder whose name begins so; it is sent again where it is put again."""
+        self.script(f"rm -rf -- {shlex.quote(prefix)}*")
+        self._sent = {name: digest for name, digest in self._sent.items() if not name.startswith(prefix)}
 
     def put_bytes(self, content: bytes, name: str) -> str:
         """Write a file of the folder; returns its path there. Raises DeviceFailed."""

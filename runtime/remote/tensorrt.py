@@ -198,7 +198,7 @@ class TensorRtBoard:
     def forget(self) -> None:
         """Remove all engines but that of the anchor, and their models."""
         self._engines = {key: engine for key, engine in self._engines.items() if key[0] == "anchor"}
-        self.link.script("rm -rf engine-*")
+        self.link.remove("engine-")
 
     def busy(self, path: Path, shapes: Shapes, seconds: int) -> tuple[float, float]:
         """Run a file over and over; returns when that began and ended, by the clock of the device.

@@ -22,10 +22,10 @@ DEVICE = ["--device", "ssh://stand-in", "--target", "cpu", "--set", "device_netw
 
 
 class StandInFleet:
-    """A stand-in for boards: milliseconds from the size of a model, and what else a test wants."""
+    """A stand-in for boards: milliseconds from the size of a model, `least_ms` for nothing, and what a test wants."""
 
-    def __init__(self, factors: Callable[[int], float] = lambda call: 1.0) -> None:
-        self.factors, self.calls, self.measured = factors, 0, 0
+    def __init__(self, factors: Callable[[int], float] = lambda call: 1.0, least_ms: float = 1.0) -> None:
+        self.factors, self.least_ms, self.calls, self.measured = factors, least_ms, 0, 0
 
     def measure(self, jobs: Sequence[Job], done: Callable[[Measured], None]) -> None:
         factor = self.factors(self.calls)
@@ -33,7 +33,7 @@ class StandInFleet:
         for job in jobs:
             self.measured += 1
             weights = sum(len(t.raw_data) for t in onnx.load_model_from_string(job.emit()).graph.initializer)
-            done(Measured(job.number, (1.0 + weights / 2e4) * factor, 1.0, "stand-in"))
+            done(Measured(job.number, (self.least_ms + weights / 2e4) * factor, 1.0, "stand-in"))
 
 
 def on(monkeypatch: pytest.MonkeyPatch, fleet: Any) -> Any:

@@ -14,7 +14,8 @@ from nascc.nas.costs import Deployment, Describer, describe, read_networks
 from nascc.nas.costs.described import DescribedSpace
 from nascc.nas.errors import RunMismatch
 from nascc.nas.macro import load_macro
-from nascc.nas.measured.campaign import JOURNAL, TABLE, Campaign, noise_of, qualities
+from nascc.nas.measured.campaign import TABLE, Campaign, noise_of, qualities
+from nascc.nas.measured.journal import JOURNAL
 from nascc.nas.measured.stitch import Stitcher
 from nascc.nas.spaces import MacroSpace
 from nascc.runtime.errors import DeviceUnreachable

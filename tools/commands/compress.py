@@ -6,6 +6,7 @@ import typer
 
 from nascc.tools.commands.search import given, go_on
 from nascc.tools.compress_options import Limits, Placing, Replacing, Teaching
+from nascc.tools.device_options import Devices
 from nascc.tools.execution import Answer, execute
 from nascc.tools.grouped import grouped
 from nascc.tools.groups import Opening, Showing
@@ -38,6 +39,7 @@ def compress(
     teaching: Teaching,
     replacing: Replacing,
     opening: Opening,
+    devices: Devices,
     running: Running,
     showing: Showing,
 ) -> None:
@@ -45,11 +47,14 @@ def compress(
 
     Candidate operations learn the network's blocks one by one, an integer program picks among them under the budget,
     the best of its solutions is fine-tuned by the network's own answers. RUN/deploy then holds it with a script that
-    runs it, RUN/report.json and RUN/plots tell how it came about. Stop it at any moment; --resume RUN goes on.
+    runs it, RUN/report.json and RUN/plots tell how it came about. With --device blocks are measured there, what is
+    found is measured too, picked again once by corrected latencies if it breaks its budget, and what is deployed must
+    keep it in the end (exit code 6). Stop it at any moment; --resume RUN goes on.
     """
 
     def work(say: Say) -> Answer:
         asked = merge({**limits.asked(), **placing.asked(), **teaching.asked()}, replacing.asked())
+        asked |= devices.asked()
         if given(context, "seed"):
             asked["seed"] = running.seed
         if running.resume is None:

@@ -63,8 +63,7 @@ def search(
 
     def work(say: Say) -> Answer:
         asked = merge({**deploying.asked(), **budgets.asked(), **learning.asked()}, choosing.asked())
-        if (access := devices.access) is not None:
-            asked["device"] = access.model_dump(mode="json")
+        asked |= devices.asked()
         if given(context, "seed"):
             asked["seed"] = running.seed
         asked |= {} if ratio is None else {"ratio": ratio}
