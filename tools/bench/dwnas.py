@@ -3,7 +3,8 @@
 share      linear kernels of MobileNetV2, by target          shallow    shallow against narrow networks of equal MACs
 visits     which operators a rule trains (Fig. 7)            steps      what a step costs, beside a single path
 predictor  errors on compiled networks                       gain       what collapsing gains, by target (Fig. 9)
-ablation   training with and without each part, an hour on two cores
+ablation   training with and without each part, half an hour on two cores
+rules      searches by the paths of a weight step: sandwich, single, every, mixed; half an hour a seed
 """
 
 import argparse
@@ -17,6 +18,7 @@ from nascc.tools.bench.dwnas_ablation import ablation
 from nascc.tools.bench.dwnas_latency import gains, shallow, shares
 from nascc.tools.bench.dwnas_paths import costs, visits
 from nascc.tools.bench.dwnas_predictor import predictors
+from nascc.tools.bench.dwnas_rules import rules
 
 TABLES: dict[str, Callable[[Console, argparse.Namespace], None]] = {
     "share": lambda console, chosen: shares(console, chosen.batch),
@@ -28,6 +30,7 @@ TABLES: dict[str, Callable[[Console, argparse.Namespace], None]] = {
     ),
     "gain": lambda console, chosen: gains(console, chosen.batch),
     "ablation": lambda console, chosen: ablation(console, chosen.seeds, chosen.epochs, chosen.lr, chosen.file),
+    "rules": lambda console, chosen: rules(console, chosen.seeds),
 }
 
 
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", type=int, default=1000, help="(predictor)")
     parser.add_argument("--compiled", type=int, default=10, help="of the networks are compiled whole (predictor)")
     parser.add_argument("--folder", type=Path, help="keeps the descriptions (predictor)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(ablation)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(ablation, rules)")
     parser.add_argument("--epochs", type=int, default=3, help="(ablation)")
     parser.add_argument("--lr", type=float, default=0.1, help="(ablation)")
     parser.add_argument("--file", type=Path, help="keeps what was trained, one JSON object a line (ablation)")
