@@ -11,7 +11,7 @@ from nascc.nas.bilevel.supernet import TrainedSuperNet
 from nascc.nas.core import Arch, Limit, SuperNet
 from nascc.nas.core.randomness import generator
 from nascc.nas.phases.goals import limits_of
-from nascc.nas.phases.reranking import rerank
+from nascc.nas.phases.reranking import found, rerank
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Learner
 from nascc.nas.search.sampling import Draw
@@ -60,23 +60,8 @@ class Loop:
         """The architecture that the supernet ranks first among those the search prefers, and all of them."""
         candidates = self._candidates()
         ranked = rerank(self.supernet.net, self.supernet.problem.task, candidates, self.supernet.config.rerank)
-        best, space = ranked[0], self.supernet.problem.space
-        rivals = [
-            {
-                "arch": space.name_of(entry.arch),
-                "accuracy": entry.accuracy,
-                "loss": entry.loss,
-                "cost": {limit.cost.metric: limit.cost(entry.arch) for limit in self.limits},
-            }
-            for entry in ranked
-        ]
-        return {
-            "search": {"candidates": rivals},
-            "arch": list(best.arch),
-            "name": space.name_of(best.arch),
-            "cost": {limit.cost.metric: limit.cost(best.arch) for limit in self.limits},
-            "before_repair": list(self.learner.argmax()),
-        }
+        costs = [limit.cost for limit in self.limits]
+        return found(self.supernet.problem.space, ranked, costs, self.learner.argmax())
 
     def _candidates(self) -> list[Arch]:
         wanted = self.supernet.config.rerank.candidates

@@ -15,7 +15,7 @@ from nascc.nas.phases.config import Count, Data, RunConfig
 from nascc.nas.phases.goals import Goal, costs_of, described_space, goals_of, limits_of
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.rehearsal import Timed
-from nascc.nas.phases.reranking import Rerank, rerank
+from nascc.nas.phases.reranking import Rerank, found, rerank
 from nascc.nas.run import RunDirectory
 from nascc.nas.search import Controller, Damped, Fixed
 from nascc.nas.supernets.indicators import Gates, Indicators
@@ -171,24 +171,8 @@ class _Loop:
         before = self.net.decide()
         candidates = self.learner.candidates(self.config.rerank.candidates)
         ranked = rerank(self.net, self.problem.task, candidates, self.config.rerank)
-        best = ranked[0]
         costs = [limit.cost for limit in limits] or [self.learner.cost]
-        rivals = [
-            {
-                "arch": space.name_of(entry.arch),
-                "accuracy": entry.accuracy,
-                "loss": entry.loss,
-                "cost": {cost.metric: cost(entry.arch) for cost in costs},
-            }
-            for entry in ranked
-        ]
-        return {
-            "search": {"candidates": rivals},
-            "arch": list(best.arch),
-            "name": space.name_of(best.arch),
-            "cost": {cost.metric: cost(best.arch) for cost in costs},
-            "before_repair": list(before),
-        }
+        return found(space, ranked, costs, before)
 
     def _state(self) -> dict[str, Any]:
         return {"trainer": self.trainer.state_dict(), "learner": self.learner.state_dict()}

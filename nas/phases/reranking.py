@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from nascc.nas.core import Arch, SuperNet
+from nascc.nas.core import Arch, Cost, Space, SuperNet
 from nascc.nas.phases.config import Count, Data
 from nascc.nas.supernets import recalibrate
 from nascc.nas.tasks import Task
@@ -32,8 +33,8 @@ class Ranked:
 
 def rerank(net: SuperNet, task: Task, archs: Sequence[Arch], settings: Rerank) -> list[Ranked]:
     """The architectures with the least validation loss first; each is extracted, and its batch norms recalibrated."""
-    found = [score(net, task, arch, settings) for arch in archs]
-    return sorted(found, key=lambda ranked: (ranked.loss, ranked.arch))
+    scored = [score(net, task, arch, settings) for arch in archs]
+    return sorted(scored, key=lambda ranked: (ranked.loss, ranked.arch))
 
 
 def score(net: SuperNet, task: Task, arch: Arch, settings: Rerank) -> Ranked:
@@ -45,3 +46,22 @@ def score(net: SuperNet, task: Task, arch: Arch, settings: Rerank) -> Ranked:
     recalibrate(network, (batch.to(memory_format=torch.channels_last) for batch in images))
     result = evaluate(network, task.split("valid"))
     return Ranked(arch, result.accuracy, result.loss)
+
+
+def found(space: Space, ranked: Sequence[Ranked], costs: Sequence[Cost], before: Arch) -> dict[str, Any]:
+    """The result of a search, as plain data: the first of `ranked`, all of them, and what stood `before` repair."""
+
+    def cost(arch: Arch) -> dict[str, float]:
+        return {cost.metric: cost(arch) for cost in costs}
+
+    rivals = [
+        {"arch": space.name_of(r.arch), "accuracy": r.accuracy, "loss": r.loss, "cost": cost(r.arch)} for r in ranked
+    ]
+    best = ranked[0].arch
+    return {
+        "search": {"candidates": rivals},
+        "arch": list(best),
+        "name": space.name_of(best),
+        "cost": cost(best),
+        "before_repair": list(before),
+    }
