@@ -1,0 +1,38 @@
+"""T of every layer: how many channels a bypass may carry, one number for each resolution that layers read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from nascc.nas.elastic.layer import Layer
+
+Place = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """T is `share` of the filters of the first dense layer that reads a resolution, so the lower that is the more.
+
+    This gives the published numbers: a half in MobileNetV3 and a quarter in FastDepth (NetAdaptV2, Sec. 4). Depthwise
+    layers have no limit. `at` sets T by resolution ('14x14'), `of` by the name of a layer.
+    """
+
+    share: float = 0.5
+    at: Mapping[str, int] = field(default_factory=dict)
+    of: Mapping[str, int] = field(default_factory=dict)
+
+    def given(self, layers: Sequence[Layer]) -> dict[str, int | None]:
+        """T of every layer, by name; None without a limit."""
+        entered: dict[Place, int] = {}
+        for layer in layers:
+            if not layer.depthwise and not layer.gate:
+                share = int(layer.filters * Fraction(self.share).limit_denominator(1000))
+                entered.setdefault(layer.place, max(1, share))
+        return {layer.name: self._of(layer, entered) for layer in layers}
+
+    def _of(self, layer: Layer, entered: Mapping[Place, int]) -> int | None:
+        if layer.name in self.of:
+            return self.of[layer.name]
+        if layer.depthwise:
+            return None
+        return self.at.get("x".join(map(str, layer.place)), entered.get(layer.place, 0))
