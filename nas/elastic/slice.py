@@ -50,7 +50,9 @@ class Sliced:
         """The network in the IR, for as many images as the large one was captured with."""
         for node in self.large.graph.nodes:
             self._visit(node)
-        self.out.graph.eliminate_dead_code()
+        for node in reversed(self.out.graph.nodes):
+            if not node.users and node.op in ("call_function", "get_attr"):
+                self.out.graph.erase_node(node)
         if self.empty:
             return self.out
         for name in g.unused_constants(self.out):
