@@ -18,6 +18,7 @@ from nascc.runtime.kernels import Kernel
 from nascc.runtime.kernels_onnx import file_kernels, model_kernels
 from nascc.runtime.latency import estimate
 from nascc.runtime.profile import load_target
+from zoo_names import NAMES, usual_sizes
 
 
 class Gated(nn.Module):
@@ -73,11 +74,9 @@ def test_graph_and_file_have_the_same_kernels(module: nn.Module, shape: tuple[in
     assert sum(k.weights for k in graph) == pytest.approx(sum(k.weights for k in file), rel=0.05)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
 def test_estimates_agree_on_the_zoo(name: str) -> None:
-    (shape,) = ARCHITECTURES[name].inputs
-    sizes = [int(size) for size in shape.partition(":")[2].split("x")]
-    graph, file = both(ARCHITECTURES[name](), torch.zeros(sizes), 13)
+    graph, file = both(ARCHITECTURES[name](), torch.zeros(usual_sizes(name)), 13)
     for target in ("nano", "xavier", "orin", "cpu"):
         board = load_target(target)
         assert estimate(graph, board).ms == pytest.approx(estimate(file, board).ms, rel=0.01)

@@ -42,3 +42,27 @@ class RepVGGBlock(nn.Module):
         if self.branch_identity is not None:
             y = y + self.branch_identity(x)
         return self.activation(y)  # type: ignore[no-any-return]
+
+
+class SeparableConv(nn.Sequential):
+    """A depthwise convolution, then a pointwise one, each with batch norm and ReLU (MobileNets, Table 1).
+
+    [N, C_in, H, W] -> [N, C_out, H / stride, W / stride].
+    """
+
+    def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> None:
+        depthwise = ConvNormAct(c_in, c_in, kernel, stride, groups=c_in, act="relu")
+        super().__init__(depthwise, ConvNormAct(c_in, c_out, 1, act="relu"))
+
+
+class SqueezeExcitation(nn.Module):
+    """x * gate(fc2(activation(fc1(mean(x))))), `hidden` channels between: shape [N, C, H, W]."""
+
+    def __init__(self, channels: int, hidden: int, activation: type[nn.Module], gate: type[nn.Module]) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+        self.activation, self.gate = activation(), gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = self.activation(self.fc1(nn.functional.adaptive_avg_pool2d(x, 1)))
+        return x * self.gate(self.fc2(squeezed))  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from nascc.nas.zoo.blocks import SqueezeExcitation
 from nascc.nas.zoo.mobilenet_v2 import multiple_of_8
 from nascc.nas.zoo.seeding import seeded
 
@@ -50,18 +51,6 @@ VARIANTS = {
 }
 
 
-class SqueezeExcitation(nn.Module):
-    """x * sigmoid(fc2(silu(fc1(mean(x))))), `hidden` channels between."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate: Tensor = self.fc2(nn.functional.silu(self.fc1(nn.functional.adaptive_avg_pool2d(x, 1))))
-        return x * gate.sigmoid()
-
-
 class MBConv(nn.Module):
     """Expand, filter each channel, squeeze and excite, project; the input is added where shapes allow."""
 
@@ -70,7 +59,7 @@ class MBConv(nn.Module):
         hidden = c_in * expansion
         layers: list[nn.Module] = [_layer(c_in, hidden, 1, 1, eps)] if expansion > 1 else []
         layers.append(_layer(hidden, hidden, kernel, stride, eps, groups=hidden))
-        layers.append(SqueezeExcitation(hidden, max(1, c_in // 4)))
+        layers.append(SqueezeExcitation(hidden, max(1, c_in // 4), nn.SiLU, nn.Sigmoid))
         layers.append(_layer(hidden, c_out, 1, 1, eps, activates=False))
         self.block = nn.Sequential(*layers)
         self.residual = stride == 1 and c_in == c_out

@@ -8,7 +8,9 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from torch import nn
 
 from nascc.nas.errors import SearchError
-from nascc.nas.zoo import efficientnet, resnet
+from nascc.nas.zoo import efficientnet, mobilenet_v3_tables, resnet
+from nascc.nas.zoo.fastdepth import fastdepth, fastdepth_toy
+from nascc.nas.zoo.mobilenet_v1 import mobilenet_v1
 from nascc.nas.zoo.mobilenet_v2 import mobilenet_v2
 from nascc.nas.zoo.repvgg import repvgg_a0
 from nascc.nas.zoo.searched import searched, ssdlite
@@ -39,4 +41,18 @@ ARCHITECTURES |= {name: Architecture(resnet.builder(name)) for name in resnet.DE
 ARCHITECTURES |= {
     name: Architecture(efficientnet.builder(name), (f"x:1x3x{variant.side}x{variant.side}",))
     for name, variant in efficientnet.VARIANTS.items()
+}
+ARCHITECTURES |= {
+    build.__name__: Architecture(build)
+    for build in (
+        mobilenet_v1,
+        mobilenet_v3_tables.mobilenet_v3_large,
+        mobilenet_v3_tables.mobilenet_v3_pow2,
+        mobilenet_v3_tables.mobilenet_v3_x125,
+        fastdepth,
+    )
+}
+ARCHITECTURES |= {
+    "netadapt_toy": Architecture(mobilenet_v3_tables.netadapt_toy, ("x:1x1x24x24",)),
+    "fastdepth_toy": Architecture(fastdepth_toy, ("x:1x3x48x48",)),
 }
