@@ -43,7 +43,7 @@ ERRORS = {
     "searched": 5e-5,
     "ssdlite": 1e-3,
     "fastdepth": 1e-4,
-}  # 63 deep; maps of one pixel; 38 deep, every pixel counts
+}  # 63 deep; one pixel; 38 deep
 OUTPUTS = {
     "ssdlite": [(1, 1602, 91), (1, 1602, 4)],
     "netadapt_toy": [(1, 10)],

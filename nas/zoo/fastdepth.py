@@ -69,7 +69,7 @@ def _sources(plan: Plan) -> dict[int, int]:
 
 
 def fastdepth(in_channels: Channels = 3, num_classes: Classes = 1, seed: Seed = 0) -> nn.Module:
-    """FastDepth for images of 224 x 224 or other multiples of 32, with seeded weights; `num_classes` counts its maps."""
+    """FastDepth for images of 224 x 224 or other multiples of 32, with seeded weights; `num_classes` counts maps."""
     return seeded(lambda: FastDepth(FULL, in_channels, num_classes), seed, (2, in_channels, 224, 224))
 
 

@@ -34,7 +34,7 @@ LARGE = Table(
 )
 """MobileNetV3 (Howard et al. 2019), Table 1, as torchvision builds it."""
 
-SIDES = 192, 192
+SIDES = 256, 256
 """Images that seeding runs: on smaller ones a 7x7 kernel sees little but the border."""
 
 Width = Literal[512, 1024]
