@@ -38,7 +38,12 @@ def estimated_latency(
 
 def deployed_kernels(gm: fx.GraphModule, target: Target, opset: int | None = None) -> tuple[Kernel, ...]:
     """The kernels of a graph once what the target lacks is substituted; the graph itself stays as it is."""
+    return graph_kernels(deployed_graph(gm, target, opset))
+
+
+def deployed_graph(gm: fx.GraphModule, target: Target, opset: int | None = None) -> fx.GraphModule:
+    """A copy of a graph in which what the target lacks is substituted."""
     own = g.copy_graph(gm)
     rules = rules_for(opset or target.opset, target.lacks, target.tensorrt)
     run_pass(SubstituteOperators(rules), own)
-    return graph_kernels(own)
+    return own

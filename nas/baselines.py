@@ -1,7 +1,7 @@
 """Networks of equal cost to compare a found one with: random ones, and one network scaled to the budget."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nascc.nas.core import Arch, Cost, Limit, Space
@@ -24,17 +24,18 @@ class Wanted:
     count: int = 1
 
 
-def parse_baselines(text: str) -> tuple[Wanted, ...]:
+def parse_baselines(text: str, kinds: Sequence[str] = KINDS) -> tuple[Wanted, ...]:
     """'random:5,width,resolution', or 'none'. Raises SearchError."""
     if text in ("", "none"):
         return ()
-    return tuple(_wanted(word.strip()) for word in text.split(","))
+    return tuple(_wanted(word.strip(), kinds) for word in text.split(","))
 
 
-def _wanted(word: str) -> Wanted:
+def _wanted(word: str, kinds: Sequence[str]) -> Wanted:
     kind, _, count = word.partition(":")
-    if kind not in KINDS or (count and (kind != "random" or not count.isdecimal() or int(count) == 0)):
-        raise SearchError(f"a baseline must be 'random:COUNT', 'width', 'resolution' or 'none', got '{word}'")
+    if kind not in kinds or (count and (kind != "random" or not count.isdecimal() or int(count) == 0)):
+        others = ", ".join(f"'{other}'" for other in kinds[1:])
+        raise SearchError(f"a baseline must be 'random:COUNT', {others} or 'none', got '{word}'")
     return Wanted(kind, int(count or 1))
 
 

@@ -72,9 +72,7 @@ class _Reading:
                 self._add(node)
         gates, trims = self._gates()
         self._keep_whole()
-        layers = [
-            replace(layer, fixed=self.fixed.get(k, ""), gate=k in gates) for k, layer in enumerate(self.layers)
-        ]
+        layers = [replace(layer, fixed=self.fixed.get(k, ""), gate=k in gates) for k, layer in enumerate(self.layers)]
         self._check(layers)
         given = self.thresholds.given(layers)
         final = tuple(replace(layer, threshold=self._threshold(layer, given[layer.name])) for layer in layers)
@@ -146,7 +144,7 @@ class _Reading:
             members = {k for k, layer in enumerate(self.layers) if own >> self._at(layer.call) & 1}
             members = {k for k in members if self._leads_only_to(self.named[self.layers[k].end], node, own)}
             gates |= members
-            self.fixed |= {k: "it scales channels, as squeeze-and-excitation does" for k in members}
+            self.fixed |= dict.fromkeys(members, "it scales channels, as squeeze-and-excitation does")
             last = self.ends.get(self._origin(gate))
             if last in members and self._at(x.name) < self._at(self.layers[last].call):
                 trims[self.layers[last].call] = x.name

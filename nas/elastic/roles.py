@@ -11,6 +11,7 @@ from torch.fx import Node
 from nascc.nas.regions.norms import Norm
 from nascc.passes import graph as g
 from nascc.passes.arguments import arguments
+from nascc.passes.channels.pointwise import is_pointwise as pointwise
 from nascc.passes.views import Conv, Linear
 
 aten = torch.ops.aten
@@ -77,7 +78,7 @@ def role_of(node: Node) -> Role:
 
 def is_pointwise(node: Node) -> bool:
     """Does the call map each number by itself?"""
-    return torch.Tag.pointwise in getattr(node.target, "tags", ()) and len(_tensors(node)) == 1
+    return pointwise(node.target) and len(_tensors(node)) == 1
 
 
 def run_length(node: Node) -> int:

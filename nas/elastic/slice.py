@@ -199,7 +199,12 @@ class Sliced:
         return [shape[0], channels, *shape[2:]]
 
     def _call(
-        self, at: Node, target: Any, args: tuple[Any, ...], shape: list[int] | None, kwargs: dict[str, Any] | None = None
+        self,
+        at: Node,
+        target: Any,
+        args: tuple[Any, ...],
+        shape: list[int] | None,
+        kwargs: dict[str, Any] | None = None,
     ) -> Node:
         """A call with the provenance of a node of the large graph; its value is that node's, or has another shape."""
         new = self.out.graph.call_function(target, args, kwargs or {})

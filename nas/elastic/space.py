@@ -76,9 +76,14 @@ class ElasticSpace(Space):
         """Every slot at its last choice."""
         return tuple(n - 1 for n in self.choices)
 
-    def sliced(self, arch: Sequence[int]) -> fx.GraphModule:
-        """The physically small network in the IR, with the numbers of the graph."""
-        return Sliced(self.graph, self.layout, self.chosen(arch)).graph()
+    def sliced(self, arch: Sequence[int], graph: fx.GraphModule | None = None) -> fx.GraphModule:
+        """The physically small network in the IR, with the numbers of the graph, or of another copy of it."""
+        return Sliced(graph or self.graph, self.layout, self.chosen(arch)).graph()
+
+    def shrink(self, arch: Arch, slot: int) -> Arch | None:
+        if arch[slot] + 1 >= len(self.selected[slot].values):
+            return None
+        return (*arch[:slot], arch[slot] + 1, *arch[slot + 1 :])
 
     def build(self, arch: Arch, form: Form = "train") -> nn.Module:
         """The small network with fresh weights; both forms are the same, since the compiler has nothing to collapse."""

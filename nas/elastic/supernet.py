@@ -10,8 +10,7 @@ from nascc.nas.core import Arch, Sel, SuperNet, check_selection
 from nascc.nas.elastic.layer import Layer
 from nascc.nas.elastic.layout import Layout
 from nascc.nas.elastic.masked import Masks, Picked, masks_of, picked, removed
-from nascc.nas.elastic.roles import SHAPED, Role, run_length
-from nascc.nas.elastic.slice import Sliced
+from nascc.nas.elastic.roles import Role, run_length
 from nascc.nas.elastic.space import ElasticSpace
 from nascc.nas.elastic.trainable import trainable
 from nascc.nas.errors import SearchError
@@ -41,8 +40,7 @@ class ElasticNet(SuperNet):
         return _Pass(self, x, picked(self.space, sel, x.device)).run()
 
     def extract(self, arch: Arch) -> nn.Module:
-        graph = Sliced(self.current(), self.space.layout, self.space.chosen(arch)).graph()
-        return trainable(graph).to(next(self.parameters()).dtype).train(self.training)
+        return trainable(self.space.sliced(arch, self.current())).to(next(self.parameters()).dtype).train(self.training)
 
     def current(self) -> fx.GraphModule:
         """The initial network in the IR with the weights of now."""
@@ -184,8 +182,10 @@ def _joined(own: Tensor, source: Tensor, masks: Masks, layer: Layer) -> Tensor:
         for dim, step in enumerate(layer.stride, 2):
             source = source[(slice(None),) * dim + (slice(None, None, step),)] if step > 1 else source
         missing = own.shape[1] - source.shape[1]
-        source = source[:, : own.shape[1]] if missing <= 0 else nn.functional.pad(
-            source, [0, 0] * (source.ndim - 2) + [0, missing]
+        source = (
+            source[:, : own.shape[1]]
+            if missing <= 0
+            else nn.functional.pad(source, [0, 0] * (source.ndim - 2) + [0, missing])
         )
     else:
         source = own.new_zeros(())

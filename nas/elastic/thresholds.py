@@ -11,10 +11,11 @@ Place = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """T is `share` of the filters of the first dense layer that reads a resolution, so the lower that is the more.
+    """T is `share` of the filters with which a resolution is entered, so the lower that is the more.
 
-    This gives the published numbers: a half in MobileNetV3 and a quarter in FastDepth (NetAdaptV2, Sec. 4). Depthwise
-    layers have no limit. `at` sets T by resolution ('14x14'), `of` by the name of a layer.
+    Those are the filters of the first dense layer that reads it, or of the second where they are fewer: an expansion is
+    followed by its projection. This gives the published numbers: a half in MobileNetV3 and a quarter in FastDepth
+    (NetAdaptV2, Sec. 4). Depthwise layers have no limit. `at` sets T by resolution ('14x14'), `of` by layer.
     """
 
     share: float = 0.5
@@ -23,11 +24,12 @@ class Thresholds:
 
     def given(self, layers: Sequence[Layer]) -> dict[str, int | None]:
         """T of every layer, by name; None without a limit."""
-        entered: dict[Place, int] = {}
+        read: dict[Place, list[int]] = {}
         for layer in layers:
             if not layer.depthwise and not layer.gate:
-                share = int(layer.filters * Fraction(self.share).limit_denominator(1000))
-                entered.setdefault(layer.place, max(1, share))
+                read.setdefault(layer.place, []).append(layer.filters)
+        share = Fraction(self.share).limit_denominator(1000)
+        entered = {place: max(1, int(min(filters[:2]) * share)) for place, filters in read.items()}
         return {layer.name: self._of(layer, entered) for layer in layers}
 
     def _of(self, layer: Layer, entered: Mapping[Place, int]) -> int | None:

@@ -7,10 +7,11 @@ from nascc.nas.methods.dw_nas import DW_NAS
 from nascc.nas.methods.hant import HANT
 from nascc.nas.methods.lightnas import LIGHTNAS
 from nascc.nas.methods.method import PRESETS, SearchMethod
+from nascc.nas.methods.netadaptv2 import NETADAPTV2
 from nascc.nas.methods.running import phases_of, run_method
 from nascc.nas.methods.single_path import SINGLE_PATH
 
-METHODS: dict[str, SearchMethod] = {method.name: method for method in (DW_NAS, HANT, LIGHTNAS, SINGLE_PATH)}
+METHODS: dict[str, SearchMethod] = {method.name: method for method in (DW_NAS, HANT, LIGHTNAS, NETADAPTV2, SINGLE_PATH)}
 
 
 def find_method(name: str) -> SearchMethod:

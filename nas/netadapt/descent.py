@@ -16,15 +16,15 @@ from nascc.nas.netadapt.budget_steps import budgets, require_reach
 
 ATTEMPTS = 20
 """Draws of layers for one sample before it may touch twice as many."""
-CHECKED = 5
-"""How many of the best samples are looked at exactly before a sample is shrunk further."""
+CHECKED = 8
+"""How many of the best samples are looked at exactly before one of them is shrunk further."""
 
 
 class Resource(Protocol):
-    """What an architecture costs; `guess` may be fast and off by a factor, unless it is `exact`."""
+    """What an architecture costs. `guess` may be fast and off by a factor; is it `trusted` to be about right then?"""
 
     @property
-    def exact(self) -> bool: ...
+    def trusted(self) -> bool: ...
 
     def __call__(self, arch: Arch) -> float: ...
 
@@ -167,8 +167,8 @@ class Adaptation:
                 break
             taken += more
         first = bisect_left(taken, True, key=fits)
-        if self.cost.exact:
-            return taken[first] if first < len(taken) and self.cost(taken[first]) <= budget else None
+        if self.cost.trusted:
+            return taken[first] if first < len(taken) else None
         return next((arch for arch in chain(taken[first:], way) if self.cost(arch) <= budget), None)
 
     def _walk(self, arch: Arch, groups: Sequence[tuple[int, ...]], draw: random.Random) -> Iterator[Arch]:
@@ -186,17 +186,19 @@ class Adaptation:
         return [smaller for slot in group if (smaller := self.space.shrink(arch, slot)) is not None]
 
     def _chosen(self, best: Point, budget: float, iteration: int, progress: Progress) -> Point:
-        """The best sample that keeps the budget; where none does, one that shrinks as many layers as it takes."""
+        """The best sample that keeps the budget; where none does, it is shrunk further, over as many layers as it takes."""
         valid = [scored for scored in progress.scored if scored is not None]
         ranked = sorted(valid, key=lambda scored: self._rank(best, *scored))
         for arch, score in ranked[:CHECKED]:
             if (cost := self.cost(arch)) <= budget:
                 return Point(budget, arch, cost, score)
-        draw, layers = rng(self.seed, "widened", iteration), 2 * self.settings.layers
+        began = [Point(budget, arch, self.cost(arch), score) for arch, score in ranked[:1]]
+        draw, layers = rng(self.seed, "widened", iteration), self.settings.layers
         while True:
-            arch = self._drawn(best, budget, layers, ATTEMPTS, draw)
-            if arch is not None and (cost := self.cost(arch)) <= budget:
-                return Point(budget, arch, cost, self.score(arch))
+            for point in (*began, best):
+                arch = self._drawn(point, budget, layers, ATTEMPTS, draw)
+                if arch is not None and (cost := self.cost(arch)) <= budget:
+                    return Point(budget, arch, cost, self.score(arch))
             if layers >= len(self.groups):
                 break
             layers *= 2

@@ -99,7 +99,7 @@ def train_network(
         config.retrain,
         seed=config.seed,
         phase=network.name,
-        teacher=None if teacher is None else _teacher(teacher),
+        teacher=None if teacher is None else teacher_at(teacher),
     )
     inputs = [f"x:{_written(network, task.input_shape)}"]
 
@@ -159,7 +159,10 @@ def _written(network: Network, image: tuple[int, int, int]) -> str:
     return "x".join(map(str, (1, *network.image(image))))
 
 
-def _teacher(path: Path) -> Teacher:
+def teacher_at(path: Path) -> Teacher | None:
+    """The teacher that a run has there, if it has one."""
+    if not path.exists():
+        return None
     program = torch.export.load(path).module()
     return program.forward  # as a module it refuses eval(), which it is in already
 

@@ -62,6 +62,11 @@ class Task:
         return self.preprocessing.input_shape
 
     @property
+    def kind(self) -> str:
+        """What is learned."""
+        return "classification"
+
+    @property
     def mean(self) -> tuple[float, ...]:
         return self.preprocessing.mean
 

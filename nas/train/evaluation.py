@@ -20,6 +20,11 @@ class Evaluation:
     loss: float
     images: int
 
+    @property
+    def score(self) -> float:
+        """Higher is better."""
+        return self.accuracy
+
 
 @torch.no_grad()
 def evaluate(network: Network, split: Split, batch_size: int = 250, device: torch.device | None = None) -> Evaluation:

@@ -1,5 +1,6 @@
 """The table of networks that a checkpoint may name and `zoo:NAME` builds."""
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -56,3 +57,11 @@ ARCHITECTURES |= {
     "netadapt_toy": Architecture(mobilenet_v3_tables.netadapt_toy, ("x:1x1x24x24",)),
     "fastdepth_toy": Architecture(fastdepth_toy, ("x:1x3x48x48",)),
 }
+
+
+def find_architecture(name: str) -> Architecture:
+    """The network of a name. Raises SearchError with the near matches."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    near = difflib.get_close_matches(name, ARCHITECTURES) or ARCHITECTURES
+    raise SearchError(f"a network must be one of the zoo, got '{name}': try {', '.join(near)}")

@@ -1,0 +1,128 @@
+"""What all phases of a run work on, built from its configuration and what lies in its folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import fx, nn
+from torch.export import ExportedProgram
+
+from nascc.nas.costs import Deployment
+from nascc.nas.elastic import ElasticNet, ElasticSpace
+from nascc.nas.errors import CorruptRun, SearchError
+from nascc.nas.hant.measured import whole
+from nascc.nas.hant.meters import meter_of
+from nascc.nas.netadapt.config import CUSTOM, NetAdaptConfig
+from nascc.nas.netadapt.costing import CallableCost, ElasticCost, MeasuredCost, described, guessing
+from nascc.nas.netadapt.user_metric import open_metric
+from nascc.nas.phases.problem import Problem
+from nascc.nas.regions.teacher import captured_for
+from nascc.nas.run import RunDirectory
+from nascc.nas.tasks import Task
+from nascc.nas.zoo.registry import find_architecture
+from nascc.passes.blocks import rebatched
+from nascc.runtime.profile import Target
+
+PROGRAM = "initial.pt2"
+SUPERNET = "supernet"
+WEIGHTS = f"{SUPERNET}/weights.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything is opened when it is asked for first; processes that share the work build one each."""
+
+    config: NetAdaptConfig
+    path: Path
+
+    @cached_property
+    def problem(self) -> Problem:
+        return Problem(self.config)
+
+    @property
+    def task(self) -> Task:
+        return self.problem.task
+
+    @property
+    def target(self) -> Target:
+        return self.problem.target
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.problem.deployment
+
+    @cached_property
+    def space(self) -> ElasticSpace:
+        """Raises CompileError, SearchError where nothing can shrink."""
+        return space_of(self.config, captured_for(self._initial(), self.config.image))
+
+    def fresh(self) -> ElasticNet:
+        """The supernet before it is trained."""
+        return ElasticNet(self.space)
+
+    def supernet(self) -> ElasticNet:
+        """The trained supernet. Raises CorruptRun where it is gone."""
+        file, net = self.path / WEIGHTS, self.fresh()
+        if not file.exists():
+            raise CorruptRun(f"'{file}' must hold the supernet, but it is gone; start anew")
+        net.load_state_dict(load_file(file))
+        return net.eval()
+
+    def cost(self, run: RunDirectory) -> ElasticCost:
+        """What the budget is about. Raises NotCalibrated, SearchError."""
+        config, place = self.config, self.deployment
+        if config.resource == CUSTOM:
+            assert config.metric is not None
+            return CallableCost(self.space, place, open_metric(config.metric), config.metric)
+        if config.measures:
+            return MeasuredCost(self.space, place, guessing(place), self._metering(run))
+        return described(self.space, place, config.resource)
+
+    def _metering(self, run: RunDirectory) -> Callable[[fx.GraphModule, float], float]:
+        meter = meter_of(run, self)
+        initial = rebatched(self.space.graph, (self.config.batch, *self.config.image))
+
+        def measure(graph: fx.GraphModule, initial_ms: float) -> float:
+            own = whole(self, graph)
+            if not initial_ms:
+                return meter.profile([], own)[1]
+            return meter.student(own, whole(self, initial), initial_ms)
+
+        return measure
+
+    def _initial(self) -> nn.Module | ExportedProgram:
+        if (program := self.path / PROGRAM).exists():
+            return torch.export.load(program)
+        if self.config.model is not None:
+            raise SearchError(f"'{self.path}' must hold the network {PROGRAM}, but it is gone; start anew")
+        return initial_network(self.config, self.task)
+
+
+def initial_network(config: NetAdaptConfig, task: Task) -> nn.Module:
+    """The network of the zoo that a configuration names, for a task. Raises SearchError."""
+    given = {"in_channels": config.image[0], "seed": config.seed}
+    if task.kind == "classification":
+        given["num_classes"] = len(task.classes)
+    return find_architecture(config.network)(**given | config.options).eval()
+
+
+def space_of(config: NetAdaptConfig, graph: fx.GraphModule) -> ElasticSpace:
+    """The space of a captured network."""
+    own = config.elastic
+    return ElasticSpace(graph, config.image, own.thresholds, own.levels, own.kernels)
+
+
+class Workbench:
+    """One study for all phases of a run in this process."""
+
+    def __init__(self) -> None:
+        self._study: Study | None = None
+
+    def study(self, run: RunDirectory) -> Study:
+        """The study of a run. Raises RunMismatch for a run of another method."""
+        if self._study is None or self._study.path != run.path:
+            self._study = Study(run.config_as(NetAdaptConfig), run.path)
+        return self._study
