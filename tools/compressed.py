@@ -10,12 +10,16 @@ from torch.export import ExportedProgram
 from nascc.compiler.capture import exported
 from nascc.compiler.shapes import parse_shapes
 from nascc.nas.hant.config import HantConfig
-from nascc.nas.hant.study import require_classes
+from nascc.nas.hant.study import PROGRAM, require_classes
 from nascc.nas.methods import find_method
 from nascc.nas.methods.configure import checked, configure
+from nascc.nas.netadapt.config import NetAdaptConfig
+from nascc.nas.netadapt.profile import require_outputs
+from nascc.nas.netadapt.study import PROGRAM as INITIAL
+from nascc.nas.netadapt.study import space_of
 from nascc.nas.regions import Teacher
-from nascc.nas.regions.teacher import BATCH, INPUT
-from nascc.nas.tasks import TaskConfig
+from nascc.nas.regions.teacher import BATCH, INPUT, captured_for
+from nascc.nas.tasks import TaskConfig, open_task
 from nascc.runtime.profile import load_target
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer
@@ -26,6 +30,14 @@ from nascc.tools.source import ZOO, Source
 
 if TYPE_CHECKING:
     from nascc.tools.open_model import Opened
+
+Bringing = HantConfig | NetAdaptConfig
+"""Runs that a user may bring a network to."""
+
+
+def program_file(config: Bringing) -> str:
+    """What the network is called in its run."""
+    return PROGRAM if isinstance(config, HantConfig) else INITIAL
 
 
 def begin_compressing(
@@ -51,7 +63,7 @@ def begin_compressing(
     config_of_task = checked(TaskConfig, task)
     name = preset or (Preset.toy if "data" not in config_of_task.model_fields_set else Preset.paper)
     config = configure(find_method(method), name.value, target, config_of_task, asked)
-    assert isinstance(config, HantConfig)
+    assert isinstance(config, (HantConfig, NetAdaptConfig))
     program = None if opened is None else checked_program(config, opened)
     stem = Path(target).stem if target.endswith(".toml") else target
     where = running.output or first_free(f"run-{stem}")
@@ -69,7 +81,7 @@ def source_of(model: dict[str, Any]) -> Source:
     )
 
 
-def program_again(config: HantConfig) -> bytes:
+def program_again(config: Bringing) -> bytes:
     """The program of a run that was killed before it had one. Raises CommandError where the file has changed."""
     assert config.model is not None
     model = config.model.model_dump()
@@ -79,24 +91,35 @@ def program_again(config: HantConfig) -> bytes:
     return checked_program(config, opened)
 
 
-def checked_program(config: HantConfig, opened: "Opened") -> bytes:
-    """The network as an exported program in a file of ours, once it is known that it can be compressed.
+def checked_program(config: Bringing, opened: "Opened") -> bytes:
+    """The network as an exported program in a file of ours, once it is known that the method can work on it.
 
-    Raises SearchError for networks without blocks and for other numbers of classes than the data have, CompileError.
+    Raises SearchError for networks in which nothing can be replaced or shrunk, and for others than the data ask for,
+    CompileError.
     """
     module = opened.module
     if not isinstance(module, ExportedProgram):
         shape = "x".join(map(str, (BATCH, *config.image)))
         module = exported(module, parse_shapes([f"{INPUT}:{shape}"]))
+    check_teacher(config, module) if isinstance(config, HantConfig) else check_initial(config, module)
+    buffer = io.BytesIO()
+    torch.export.save(module, buffer)
+    return buffer.getvalue()
+
+
+def check_teacher(config: HantConfig, module: ExportedProgram) -> None:
+    """Raise SearchError unless the network has blocks to replace, and the classes of the data or a head to replace."""
     teacher = Teacher.of(module, config.image, config.blocks)
     teacher.require_blocks()
     if not config.new_head:
         require_classes(teacher.classes, len(config.task.classes))
     else:
         teacher.with_head(len(config.task.classes), config.seed)
-    buffer = io.BytesIO()
-    torch.export.save(module, buffer)
-    return buffer.getvalue()
+
+
+def check_initial(config: NetAdaptConfig, module: ExportedProgram) -> None:
+    """Raise SearchError unless some layer of the network may lose filters, and it answers what the task asks."""
+    require_outputs(space_of(config, captured_for(module, config.image)).graph, open_task(config.task))
 
 
 def _side(opened: "Opened") -> int | None:

@@ -175,6 +175,61 @@ class Learning:
         return _given({"task": task or None, "teacher": teacher})
 
 
+class TaskKind(str, Enum):
+    """What a network answers."""
+
+    classification = "classification"
+    depth = "depth"
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """For methods that start from a network."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="hant, netadaptv2: the network that is made faster or smaller, a file or zoo:NAME.",
+        ),
+    ] = None
+    ratio: Annotated[
+        str | None,
+        typer.Option(
+            help="hant, netadaptv2: how much of the latency (or of --metric) of the whole network may be left: '0.5'; "
+            "'0.5,0.3' gives several results."
+        ),
+    ] = None
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CALLABLE",
+            help="netadaptv2: what --ratio is about: 'package.module:function' or 'file.py:function'; it takes a "
+            "module and the shape of its input, and returns a number above 0. Runs that code.",
+        ),
+    ] = None
+    measure: Annotated[
+        bool, typer.Option("--measure", help="hant, netadaptv2: take latencies from this machine (--target cpu).")
+    ] = False
+    task: Annotated[
+        TaskKind,
+        typer.Option(
+            help="netadaptv2: what is learned. depth: metres a pixel, of scenes made here or of --data FOLDER."
+        ),
+    ] = TaskKind.classification
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the configuration that were given."""
+        return _given({"ratio": self.ratio, "metric": self.metric, "measured": self.measure or None})
+
+    def of_task(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What was asked for, its data being those of the task."""
+        if self.task is TaskKind.classification:
+            return asked
+        data = asked.get("task", {}).get("data")
+        return merge(asked, {"task": {"data": "depth_scenes" if data is None else f"depth_folder:{data}"}})
+
+
 @dataclass(frozen=True)
 class Choosing:
     """What is chosen from, and how."""

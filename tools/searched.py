@@ -130,12 +130,13 @@ def _put_teacher(run: RunDirectory, config: "RunConfig") -> None:
 
 def _put_program(run: RunDirectory, config: "RunConfig", program: bytes | None) -> None:
     """Bring the network in that is compressed, unless a run that is resumed has it."""
-    from nascc.nas.hant.study import PROGRAM
+    if getattr(config, "model", None) is None:
+        return
+    from nascc.tools.compressed import program_again, program_file
 
-    if getattr(config, "model", None) is not None and not (run.path / PROGRAM).exists():
-        from nascc.tools.compressed import program_again
-
-        write_whole(run.path / PROGRAM, program or program_again(config))  # type: ignore[arg-type]
+    file = run.path / program_file(config)  # type: ignore[arg-type]
+    if not file.exists():
+        write_whole(file, program or program_again(config))  # type: ignore[arg-type]
 
 
 def _rehearse(config: "RunConfig", bar: ProgressBar, program: bytes | None = None) -> Answer:

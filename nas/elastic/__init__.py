@@ -1,4 +1,4 @@
-"""Elastic networks: any captured convolutional network, and every sub-network with fewer filters and smaller kernels."""
+"""Elastic networks: any captured network of convolutions, and all its sub-networks of fewer filters and smaller kernels."""
 
 from nascc.nas.elastic.bypass import alive
 from nascc.nas.elastic.layer import Layer

@@ -1,4 +1,4 @@
-"""Channel-level bypass connections (NetAdaptV2, Sec. 3.1): how many channels a layer leaves, and where they come from."""
+"""Channel-level bypass connections (NetAdaptV2, Sec. 3.1): how many channels a layer leaves, and which they are."""
 
 
 def bypassed(inputs: int, threshold: int | None, full: int) -> int:

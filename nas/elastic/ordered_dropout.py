@@ -14,8 +14,8 @@ from nascc.nas.elastic.space import ElasticSpace
 class OrderedDropout:
     """Draws [N, S]: widths are balanced, each of a layer occurring floor or ceil(N / widths) times in a batch.
 
-    A share `whole` of the images, the first ones, runs the initial network: at small scale nothing learns without. Kernels
-    are drawn for the batch (the paper is silent), or for each `image`.
+    A share `whole` of the images, the first ones, runs the initial network: at small scale nothing learns without.
+    Kernels are drawn for the batch (the paper is silent), or for each `image`.
     """
 
     space: ElasticSpace

@@ -1,4 +1,4 @@
-"""The supernet of NetAdaptV2: the initial network, of which every image may run another sub-network (ordered dropout)."""
+"""The supernet of NetAdaptV2: the initial network, of which every image may run another sub-network."""
 
 from typing import Any
 
@@ -40,7 +40,8 @@ class ElasticNet(SuperNet):
         return _Pass(self, x, picked(self.space, sel, x.device)).run()
 
     def extract(self, arch: Arch) -> nn.Module:
-        return trainable(self.space.sliced(arch, self.current())).to(next(self.parameters()).dtype).train(self.training)
+        dtype = next(self.parameters()).dtype
+        return trainable(self.space.sliced(arch, self.current()), dtype).train(self.training)
 
     def current(self) -> fx.GraphModule:
         """The initial network in the IR with the weights of now."""

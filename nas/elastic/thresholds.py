@@ -13,8 +13,8 @@ Place = tuple[int, ...]
 class Thresholds:
     """T is `share` of the filters with which a resolution is entered, so the lower that is the more.
 
-    Those are the filters of the first dense layer that reads it, or of the second where they are fewer: an expansion is
-    followed by its projection. This gives the published numbers: a half in MobileNetV3 and a quarter in FastDepth
+    Those are the filters of the first dense layer that reads it, or of the one behind it that does too where they are
+    fewer: an expansion is followed by its projection. This gives the published numbers: a half in MobileNetV3 and a quarter in FastDepth
     (NetAdaptV2, Sec. 4). Depthwise layers have no limit. `at` sets T by resolution ('14x14'), `of` by layer.
     """
 
@@ -24,12 +24,11 @@ class Thresholds:
 
     def given(self, layers: Sequence[Layer]) -> dict[str, int | None]:
         """T of every layer, by name; None without a limit."""
-        read: dict[Place, list[int]] = {}
-        for layer in layers:
-            if not layer.depthwise and not layer.gate:
-                read.setdefault(layer.place, []).append(layer.filters)
-        share = Fraction(self.share).limit_denominator(1000)
-        entered = {place: max(1, int(min(filters[:2]) * share)) for place, filters in read.items()}
+        dense = [layer for layer in layers if not layer.depthwise and not layer.gate]
+        share, entered = Fraction(self.share).limit_denominator(1000), dict[Place, int]()
+        for layer, after in zip(dense, [*dense[1:], *dense[-1:]], strict=True):
+            pair = [layer.filters, after.filters] if after.place == layer.place else [layer.filters]
+            entered.setdefault(layer.place, max(1, int(min(pair) * share)))
         return {layer.name: self._of(layer, entered) for layer in layers}
 
     def _of(self, layer: Layer, entered: Mapping[Place, int]) -> int | None:

@@ -1,5 +1,6 @@
-"""A graph in the IR as a module that trains: batch norms are modules, and channels come first or last as torch likes."""
+"""A graph in the IR as a module that trains: its batch norms are modules."""
 
+import torch
 from torch import fx
 
 from nascc.nas.regions.norms import with_norms
@@ -7,9 +8,9 @@ from nascc.passes import demote
 from nascc.passes import graph as g
 
 
-def trainable(graph: fx.GraphModule) -> fx.GraphModule:
-    """A module with copies of the graph's numbers in the network's own dtypes, in eval mode."""
-    module = demote(graph)
+def trainable(graph: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.GraphModule:
+    """A module with copies of the graph's numbers in the network's own dtypes, or another one, in eval mode."""
+    module = demote(graph if dtype is None else _recorded(graph, dtype))
     for name, tensor in list(g.constants(module)):
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
@@ -17,3 +18,12 @@ def trainable(graph: fx.GraphModule) -> fx.GraphModule:
         own = tensor.detach().clone()
         held[leaf] = type(tensor)(own) if leaf in owner._parameters else own
     return with_norms(module).eval()
+
+
+def _recorded(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
+    """A copy that is deployed in another floating dtype."""
+    out = g.copy_graph(graph)
+    for node in out.graph.nodes:
+        if isinstance(own := g.dtype(node), torch.dtype) and own.is_floating_point:
+            node.meta["dtype"] = dtype
+    return out

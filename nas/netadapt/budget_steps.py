@@ -1,4 +1,4 @@
-"""The budgets of the iterations of a coordinate descent: absolute steps that decay (NetAdaptV1's code; V2, Sec. 3.3)."""
+"""The budgets of a coordinate descent, iteration by iteration: absolute steps that decay (NetAdaptV2, Sec. 3.3)."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ def require_reach(start: float, target: float, step: float, decay: float, what: 
     if target < start * (1 - reach_of(step, decay)) * (1 - SLACK):
         least, wanted = start * (1 - reach_of(step, decay)), (1 - target / start) * (1 - decay)
         raise BudgetInfeasible(
-            f"steps of {step:g} of the initial {what} that shrink by {decay:g} take at most {reach_of(step, decay):.0%} "
-            f"away, from {start:.6g} to {least:.6g}, but {target:.6g} was asked for; set descent.step to at least "
+            f"steps of {step:g} of the initial {what}, each {decay:g} of the last, take at most "
+            f"{reach_of(step, decay):.0%} away, from {start:.6g} to {least:.6g}, but {target:.6g} was asked for; set descent.step to at least "
             f"{wanted:.3g}, or descent.decay closer to 1"
         )
 

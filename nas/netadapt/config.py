@@ -20,7 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Elastic(Data):
-    """What may shrink: `levels` widths a layer, and kernels; T of bypasses as in `Thresholds`, by resolution or layer."""
+    """What may shrink: `levels` widths a layer, and kernels; T of bypasses is as in `Thresholds`."""
 
     levels: Annotated[int, Field(ge=2)] = 9
     kernels: bool = True
@@ -87,8 +87,8 @@ class NetAdaptConfig(RunConfig):
     """A run of NetAdaptV2.
 
     The initial network is `network`, of the zoo, with `options`, or the user's own (`model` says where it came from; it
-    lies in the run). There is one budget: `ratio` is how much of the initial network's cost may be left, a share such as
-    50% refers to the range from the smallest network to the initial one. `metric` is a user's callable,
+    lies in the run). There is one budget: `ratio` is how much of the initial network's cost may be left, a share such
+    as 50% refers to the range from the smallest network to the initial one. `metric` is a user's callable,
     'package.module:function' or 'file.py:function', which takes a module and the shape of its input [N, C, H, W] and
     gives a number. `measured` takes latency from this machine, a `device` from there.
     """

@@ -1,4 +1,4 @@
-"""What the sub-networks of an elastic network cost: fast guesses for every step, and the compiled graph, which decides."""
+"""What sub-networks of an elastic network cost: fast guesses for every step, and the compiled graph, which decides."""
 
 import math
 from collections.abc import Callable, Sequence

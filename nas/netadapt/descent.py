@@ -52,7 +52,7 @@ class Descent:
 
 @dataclass(frozen=True)
 class Point:
-    """Where the descent stood after an iteration: its budget, the network, its cost and its score (higher is better)."""
+    """Where a descent stood after an iteration: its budget, the network, its cost, its score (higher is better)."""
 
     budget: float
     arch: Arch

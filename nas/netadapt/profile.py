@@ -3,15 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import fx
+
 from nascc.nas.elastic import ElasticSpace
 from nascc.nas.errors import SearchError
 from nascc.nas.netadapt.budget_steps import require_reach
 from nascc.nas.netadapt.config import NetAdaptConfig
 from nascc.nas.netadapt.costing import ElasticCost, MeasuredCost
 from nascc.nas.netadapt.goals import Goal, Range, goals_of, text_of
-from nascc.nas.netadapt.study import Study, Workbench
+from nascc.nas.netadapt.study import Workbench
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
+from nascc.nas.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Profile:
         """
         study = self.bench.study(run)
         config, space, cost = study.config, study.space, study.cost(run)
-        require_outputs(study)
+        require_outputs(space.graph, study.task)
         known = Range(cost(space.smallest), cost(space.largest))
         if known.least > known.most:
             known = Range(known.most, known.most)
@@ -53,9 +56,8 @@ def recalled(run: RunDirectory, cost: ElasticCost) -> ElasticCost:
     return cost
 
 
-def require_outputs(study: Study) -> None:
+def require_outputs(graph: fx.GraphModule, task: Task) -> None:
     """Raise SearchError unless the network answers what the task asks."""
-    graph, task = study.space.graph, study.task
     (output,) = graph.graph.find_nodes(op="output")
     shape = list(output.args[0][0].meta["val"].shape)
     if task.kind == "classification" and shape[1:] != [len(task.classes)]:

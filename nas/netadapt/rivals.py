@@ -1,4 +1,4 @@
-"""Networks of equal cost beside a found one: random ones of the space, the initial one scaled evenly, or made shorter."""
+"""Networks of equal cost beside a found one: random ones of the space, the initial one scaled or made shorter."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Rival = tuple[str, Arch]
 
 
 def rivals(text: str, space: ElasticSpace, cost: ElasticCost, found: Arch, seed: int, goal: str) -> Iterator[Rival]:
-    """The baselines that are asked for, none dearer than the found network; those that can not be cheap are left out."""
+    """The baselines that are asked for, none dearer than the found network; what can not be so cheap is left out."""
     at_most = cost(found)
     for wanted in parse_baselines(text, BASELINES):
         if wanted.kind == "random":

@@ -13,9 +13,9 @@ from nascc.tools.groups import Showing
 from nascc.tools.options import Reporting
 from nascc.tools.progress import Say
 from nascc.tools.progress_bar import ProgressBar
-from nascc.tools.search_options import Budgets, Choosing, Deploying, Learning, Preset, Running, merge
+from nascc.tools.search_options import Budgets, Choosing, Deploying, Learning, Preset, Running, Shrinking, merge
 
-DEFAULT_METHOD, COMPRESSING = "dw-nas", "hant"
+DEFAULT_METHOD, SHRINKING = "dw-nas", ("hant", "netadaptv2")
 
 
 @grouped
@@ -26,6 +26,7 @@ def search(
         typer.Option(
             help="dw-nas: blocks that train as three convolutions and deploy as one; lightnas: none of those; "
             "single-path: one superkernel holds every choice, and a search is little more than a training; "
+            "netadaptv2: an initial network loses channels, layers and kernels until a budget holds; "
             "hant: see nascc compress."
         ),
     ] = DEFAULT_METHOD,
@@ -36,17 +37,11 @@ def search(
             "[toy for cluttered digits, paper for --data]"
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="hant: the trained network that is made faster, a file or zoo:NAME."),
-    ] = None,
-    ratio: Annotated[
-        str | None, typer.Option(help="hant: how much of the latency of the whole network may be left: '0.5'.")
-    ] = None,
     *,
     deploying: Deploying,
     budgets: Budgets,
     learning: Learning,
+    shrinking: Shrinking,
     choosing: Choosing,
     devices: Devices,
     running: Running,
@@ -63,17 +58,16 @@ def search(
 
     def work(say: Say) -> Answer:
         asked = merge({**deploying.asked(), **budgets.asked(), **learning.asked()}, choosing.asked())
-        asked |= devices.asked()
+        asked = shrinking.of_task(asked | devices.asked() | shrinking.asked())
         if given(context, "seed"):
             asked["seed"] = running.seed
-        asked |= {} if ratio is None else {"ratio": ratio}
-        if running.resume is None and method == COMPRESSING:
+        if running.resume is None and method in SHRINKING:
             from nascc.tools.compressed import begin_compressing
 
-            file = None if model is None else {"file": model}
+            file = None if shrinking.model is None else {"file": shrinking.model}
             return begin_compressing(method, preset, deploying.target, file, asked, running, showing)
-        if model is not None:
-            raise CommandError(f"--model must come with --method {COMPRESSING}, got --method {method}")
+        if shrinking.model is not None:
+            raise CommandError(f"--model must come with --method {' or '.join(SHRINKING)}, got --method {method}")
         if running.resume is None:
             return begin(method, preset, deploying.target, asked, running, showing)
         asked |= {name: str(context.params[name]) for name in ("method", "target") if given(context, name)}
