@@ -32,7 +32,7 @@ class Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Where m rays in each of n scenes meet a box: depths [n, m] (infinite: nowhere), axis of the face met, place on it.
+    """Where m rays in each of n scenes meet a box: depths [n, m] (infinite: nowhere), axis of the face that is met.
 
     `places` [2, n, m] are metres along the two other axes of the box, from its centre.
     """

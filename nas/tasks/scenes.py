@@ -32,7 +32,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """How one box of n scenes looks: colours [3, n], cells [n] in metres, contrast [n], share of noise [n], keys [n]."""
+    """How one box of n scenes looks: colours [3, n], cells [n] in metres, contrast, share of noise and keys [n]."""
 
     colours: Floats
     cells: Floats
@@ -108,15 +108,15 @@ def _pattern(look: Look, places: Floats) -> Floats:
 def random_scenes(count: int, random: RawRandom) -> Scenes:
     """`count` rooms, no two alike."""
     draw = _Draw(count, random)
-    tilts = draw.turns(-0.03, 0.2)
-    room = np.stack([draw.uniform(1.6, 4.5), draw.uniform(1.15, 1.7), draw.uniform(2.0, 6.0)])
-    origins = np.stack([np.zeros(count, np.float32), draw.uniform(1.0, 1.8), np.zeros(count, np.float32)])
+    tilts = draw.turns(0.0, 0.1)
+    room = np.stack([draw.uniform(1.6, 4.5), draw.uniform(1.2, 1.5), draw.uniform(2.0, 5.0)])
+    origins = np.stack([np.zeros(count, np.float32), draw.uniform(1.2, 1.6), np.zeros(count, np.float32)])
     centres = np.stack([draw.uniform(-0.7, 0.7) * room[0], room[1], draw.uniform(-0.1, 0.8) * room[2]])
     boxes = [Boxes(centres, room, draw.turns(-0.4, 0.4))]
     boxes += [_furniture(draw) for _ in range(FURNITURE)] + [_panel(draw) for _ in range(PANELS)]
     looks = tuple(_look(draw) for _ in boxes)
-    light = np.stack([draw.uniform(0.5, 1.0) for _ in range(3)])
-    return Scenes(origins, tilts, tuple(boxes), looks, light, draw.uniform(4.0, 20.0))
+    light = np.stack([draw.uniform(0.7, 1.0) for _ in range(3)])
+    return Scenes(origins, tilts, tuple(boxes), looks, light, draw.uniform(3.0, 5.0))
 
 
 def _furniture(draw: "_Draw") -> Boxes:
@@ -133,9 +133,9 @@ def _panel(draw: "_Draw") -> Boxes:
 
 
 def _look(draw: "_Draw") -> Look:
-    colours = np.stack([draw.uniform(70.0, 255.0) for _ in range(3)])
+    colours = np.stack([draw.uniform(120.0, 255.0) for _ in range(3)])
     keys = draw.random.below(2**31 - 1, draw.count).astype(np.uint32)
-    return Look(colours, draw.uniform(0.12, 0.4), draw.uniform(0.1, 0.7), draw.uniform(0.0, 1.0), keys)
+    return Look(colours, draw.uniform(0.2, 0.3), draw.uniform(0.1, 0.6), draw.uniform(0.0, 1.0), keys)
 
 
 @dataclass(frozen=True)

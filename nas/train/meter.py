@@ -1,4 +1,4 @@
-"""Sums of loss and of what an objective measures over an epoch, kept where they arise so that nothing waits for them."""
+"""Sums of loss and of what is measured over an epoch, kept where they arise so that nothing waits for them."""
 
 import math
 from typing import Any
