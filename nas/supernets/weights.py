@@ -11,7 +11,7 @@ from nascc.nas.core.supernet import SuperNet
 from nascc.nas.tasks import Split
 from nascc.nas.train.batches import Batches
 from nascc.nas.train.layout import channels_last
-from nascc.nas.train.losses import training_loss
+from nascc.nas.train.objective import objective_of
 from nascc.nas.train.optimiser import build_optimiser, descend
 from nascc.nas.train.recipe import Recipe
 from nascc.nas.train.schedule import learning_rate
@@ -30,25 +30,25 @@ class WeightTrainer:
         self, net: SuperNet, split: Split, recipe: Recipe, total: int, seed: int, others: Sequence[nn.Parameter] = ()
     ) -> None:
         self.net = channels_last(net)
-        self.recipe, self.total = recipe, total
+        self.recipe, self.total, self.objective = recipe, total, objective_of(split)
         self.batches = Batches(split, recipe.batch_size, seed, "supernet")
         left = {id(parameter) for parameter in others}
         self.optimiser = build_optimiser([p for p in net.parameters() if id(p) not in left], recipe)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Images [N, C, H, W] and labels [N] of a step."""
-        images, labels = self.batches(step)
-        return images.to(memory_format=torch.channels_last), labels
+        """Images [N, C, H, W] of a step and their targets: labels [N], or depths [N, 1, H, W]."""
+        images, targets = self.batches(step)
+        return images.to(memory_format=torch.channels_last), targets
 
     def step(self, step: int, selections: Sequence[Sel]) -> float:
         """One optimiser step; returns the mean loss of the selections."""
         self.net.train()
-        images, labels = self.batch(step)
+        images, targets = self.batch(step)
         shared = self.net.prefix(images)
         leaf = shared.detach().requires_grad_(shared.requires_grad)
         losses = []
         for selection in selections:
-            loss = training_loss(self.net.after_prefix(leaf, selection), labels, self.recipe)
+            loss = self.objective.loss(self.net.after_prefix(leaf, selection), targets, self.recipe)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         if shared.requires_grad:
@@ -60,8 +60,8 @@ class WeightTrainer:
         self, step: int, forward: Callable[[Tensor], Tensor], extra: Callable[[], Tensor | None]
     ) -> tuple[float, float]:
         """One optimiser step on the loss of `forward` plus what `extra` gives after it; returns both terms."""
-        images, labels = self.batch(step)
-        loss = training_loss(forward(images), labels, self.recipe)
+        images, targets = self.batch(step)
+        loss = self.objective.loss(forward(images), targets, self.recipe)
         more = extra()
         (loss if more is None else loss + more.to(loss.dtype)).backward()  # type: ignore[no-untyped-call]
         self._descend(step)

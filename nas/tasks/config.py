@@ -1,6 +1,6 @@
 """Which task a run learns, as it stands in the run's configuration."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -9,6 +9,8 @@ from nascc.nas.tasks.preprocessing import Channels, Side
 
 DIGITS = "cluttered_digits"
 TORCHVISION = "torchvision:"
+DEPTH_SCENES, DEPTH_FOLDER = "depth_scenes", "depth_folder:"
+Kind = Literal["classification", "depth"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=10, le=1_000_000)]
@@ -34,7 +36,7 @@ class Shares(_Data):
 
 
 class Sizes(_Data):
-    """Images generated for each split of cluttered digits."""
+    """Images generated for each split of cluttered digits; depth scenes are fewer unless told."""
 
     weights: Count = 4000
     alpha: Count = 4000
@@ -43,7 +45,8 @@ class Sizes(_Data):
 
 
 class TaskConfig(_Data):
-    """`data` is `cluttered_digits`, a folder of images, or `torchvision:NAME@folder`.
+    """`data` is `cluttered_digits`, a folder of images, or `torchvision:NAME@folder`; for depths a pixel, of kind
+    `depth`, it is `depth_scenes` or `depth_folder:PATH`.
 
     `classes` is `all`, `random:N`, names divided by commas, or the list of them. What is None follows from the images
     and is filled in by `open_task`: `resolution` (H, W) in pixels, `channels`, `crop` (the share of the resized image
@@ -62,6 +65,11 @@ class TaskConfig(_Data):
     sizes: Sizes = Sizes()
     seed: int = 0
     fingerprint: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What a network gives: a logit a class, or a depth a pixel."""
+        return "depth" if self.data == DEPTH_SCENES or self.data.startswith(DEPTH_FOLDER) else "classification"
 
     @field_validator("resolution", mode="before")
     @classmethod

@@ -33,12 +33,15 @@ def read_header(path: Path) -> Header | None:
         return None
 
 
-def decode(path: Path) -> Image.Image:
-    """The first frame, upright, in the mode it is stored in. Raises BadData, which names a damaged file."""
+def decode(path: Path, upright: bool = True) -> Image.Image:
+    """The first frame in the mode it is stored in, turned as its header asks if it is to be `upright`.
+
+    Raises BadData, which names a damaged file.
+    """
     try:
         with Image.open(path) as image:
             image.load()
-            return ImageOps.exif_transpose(image)
+            return ImageOps.exif_transpose(image) if upright else image.copy()
     except BROKEN as error:
         raise BadData(f"'{path}' must be an image that can be decoded, but: {error}; repair or remove it") from error
 

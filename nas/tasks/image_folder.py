@@ -1,7 +1,7 @@
 """A folder of images, one folder a class, divided into splits; or with `train` and `val` or `test` folders of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def image_folder(config: TaskConfig, workers: int = 4) -> Task:
     listed = [part for part in listed if part.name in classes]
     _require_all_classes(listed, classes)
     paths = [path for part in listed for path in part.files]
-    headers = _headers(paths, workers)
+    headers = headers_of(paths, workers)
     sizes = [path.stat().st_size for path in paths]
     survey = Survey(
         classes=classes,
@@ -63,9 +63,9 @@ def _listed(root: Path) -> list[_Listed]:
             f"class, found {'a file' if root.exists() else 'nothing'} at '{root}'"
         )
     listed = [
-        _Listed(folder.name, held, tuple(_images(folder)))
-        for held, parent in _roots(root)
-        for folder in _folders(parent)
+        _Listed(folder.name, held, tuple(files_under(folder, SUFFIXES)))
+        for held, parent in held_roots(root)
+        for folder in folders_in(parent)
     ]
     if not listed:
         raise BadData(f"'{root}' must hold one folder of images a class, found no folder in it")
@@ -78,11 +78,11 @@ def _listed(root: Path) -> list[_Listed]:
     return listed
 
 
-def _roots(root: Path) -> list[tuple[str, Path]]:
+def held_roots(root: Path) -> list[tuple[str, Path]]:
     """Where class folders lie, and what each place is held out for (empty: to be divided)."""
-    inside = {folder.name: folder for folder in _folders(root)}
-    held = [inside[name] for name in (*VALIDATION, TEST) if name in inside and _folders(inside[name])]
-    if TRAIN not in inside or not held or not _folders(inside[TRAIN]):
+    inside = {folder.name: folder for folder in folders_in(root)}
+    held = [inside[name] for name in (*VALIDATION, TEST) if name in inside and folders_in(inside[name])]
+    if TRAIN not in inside or not held or not folders_in(inside[TRAIN]):
         return [("", root)]
     test = inside[TEST] if inside.get(TEST) in held else held[0]
     others = [folder for folder in held if folder != test]
@@ -99,7 +99,7 @@ def _require_all_classes(listed: Sequence[_Listed], classes: Sequence[str]) -> N
             )
 
 
-def _headers(paths: Sequence[Path], workers: int) -> list[Header]:
+def headers_of(paths: Sequence[Path], workers: int) -> list[Header]:
     """Raises BadData, which names the files, when some are no images."""
     headers = in_threads(lambda index: read_header(paths[index]), range(len(paths)), workers)
     if broken := [str(path) for path, header in zip(paths, headers, strict=True) if header is None]:
@@ -111,14 +111,15 @@ def _headers(paths: Sequence[Path], workers: int) -> list[Header]:
     return [header for header in headers if header is not None]
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
+    """Folders that are not hidden, sorted."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files at any depth, sorted; hidden files and folders are passed over."""
+def files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files of these suffixes at any depth, sorted; hidden files and folders are passed over."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place, name) for name in files if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in found if path.suffix.lower() in suffixes)

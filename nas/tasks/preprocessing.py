@@ -40,13 +40,13 @@ class Preprocessing(BaseModel):
         """(C, H, W)."""
         return self.channels, *self.size
 
-    def fit(self, image: Image.Image) -> Image.Image:
+    def fit(self, image: Image.Image, resampling: Image.Resampling = Image.Resampling.BILINEAR) -> Image.Image:
         """An image of any size -> one of `size`."""
         height, width = self.size
         scale = max(height / image.height, width / image.width) / self.crop
         across, down = max(width, round(image.width * scale)), max(height, round(image.height * scale))
         if (across, down) != image.size:
-            image = image.resize((across, down), Image.Resampling.BILINEAR)
+            image = image.resize((across, down), resampling)
         left, top = (across - width) // 2, (down - height) // 2
         return image.crop((left, top, left + width, top + height))
 

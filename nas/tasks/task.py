@@ -1,4 +1,4 @@
-"""What a network learns: images of some classes, in splits that share no image."""
+"""What a network learns: images and what they show, in splits that share no image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nascc.nas.errors import SearchError
-from nascc.nas.tasks.config import TaskConfig
+from nascc.nas.tasks.config import Kind, TaskConfig
 from nascc.nas.tasks.preprocessing import Preprocessing
 
 SPLITS = ("train", "weights", "alpha", "valid", "test")
@@ -34,6 +34,11 @@ class Split:
     indices: Tensor
     labels: Tensor
 
+    @property
+    def kind(self) -> Kind:
+        """What the images come with."""
+        return "classification"
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -46,6 +51,7 @@ class Split:
 class Task:
     """Classes, preprocessing and splits. `config` is resolved: opening it again gives the same task.
 
+    A network gives one number for each of `classes`: an image, or for depths, whose only one is `depth`, a pixel.
     `notes` are sentences about what was converted or left out, for the user.
     """
 
@@ -57,14 +63,14 @@ class Task:
     notes: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> Kind:
+        """What a network gives: a logit a class, or a depth a pixel."""
+        return self.config.kind
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return self.preprocessing.input_shape
-
-    @property
-    def kind(self) -> str:
-        """What is learned."""
-        return "classification"
 
     @property
     def mean(self) -> tuple[float, ...]:

@@ -1,13 +1,14 @@
 """How good a network is on a split."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from nascc.nas.errors import SearchError
 from nascc.nas.tasks import Split
+from nascc.nas.train.objective import objective_of
 
 Network = nn.Module | Callable[[Tensor], Tensor]
 
@@ -22,32 +23,71 @@ class Evaluation:
 
     @property
     def score(self) -> float:
-        """Higher is better."""
+        """What networks are ranked by; higher is better."""
         return self.accuracy
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class DepthEvaluation:
+    """Root mean squared error in metres, share of depths within a factor of 1.25, mean absolute error in metres.
+
+    Over all pixels of known depth together, whichever image they are of (Eigen et al. 2014).
+    """
+
+    rmse: float
+    delta1: float
+    loss: float
+    images: int
+
+    @property
+    def score(self) -> float:
+        """What networks are ranked by; higher is better."""
+        return -self.rmse
+
+
+Judgement = Evaluation | DepthEvaluation
+
+
 def evaluate(network: Network, split: Split, batch_size: int = 250, device: torch.device | None = None) -> Evaluation:
     """Run `network`, images [N, C, H, W] -> logits [N, K], over the whole split.
 
     A module is evaluated in eval mode on the device of its parameters, and left in the mode it was in; a callable
-    gets what it is given, on `device`.
+    gets what it is given, on `device`. Raises SearchError for a split that is not one of classes.
     """
+    if split.kind != "classification":
+        raise SearchError(f"an accuracy needs a task of kind classification, got the {split.kind} split '{split.name}'")
+    found = judge(network, split, batch_size, device)
+    assert isinstance(found, Evaluation)
+    return found
+
+
+@torch.no_grad()
+def judge(network: Network, split: Split, batch_size: int = 250, device: torch.device | None = None) -> Judgement:
+    """`evaluate` for a task of any kind: the network gives what the kind's objective takes."""
+    objective = objective_of(split)
     modes = {part: part.training for part in network.modules()} if isinstance(network, nn.Module) else {}
     if isinstance(network, nn.Module):
         network.eval()
         device = device or device_of(network)
-    right, loss = 0, 0.0
+    sums, loss = dict.fromkeys((*objective.counts, *objective.totals), 0.0), 0.0
     try:
         for indices in torch.split(torch.arange(len(split)), batch_size):
-            images, labels = (tensor.to(device) for tensor in split.batch(indices))
-            logits = network(images.to(memory_format=torch.channels_last))
-            right += int((logits.argmax(dim=1) == labels).sum())
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+            images, targets = (tensor.to(device) for tensor in split.batch(indices))
+            outputs = network(images.to(memory_format=torch.channels_last))
+            sums = {name: sums[name] + float(value) for name, value in objective.sums(outputs, targets).items()}
+            loss += float(objective.error(outputs, targets))
     finally:
         for part, training in modes.items():
             part.training = training
-    return Evaluation(right / len(split), loss / len(split), len(split))
+    mean = loss / objective.weight(sums, len(split))
+    kind = Evaluation if split.kind == "classification" else DepthEvaluation
+    return kind(**objective.measures(sums, len(split)), loss=mean, images=len(split))
+
+
+def measures_of(found: Judgement) -> dict[str, float]:
+    """Its numbers by name, the loss first: 'loss', 'accuracy'."""
+    numbers = asdict(found)
+    return {"loss": numbers.pop("loss")} | {name: value for name, value in numbers.items() if name != "images"}
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -1,4 +1,4 @@
-"""Sums of loss and right answers over an epoch, kept where they arise so that nothing waits for them."""
+"""Sums of loss and of what is measured over an epoch, kept where they arise so that nothing waits for them."""
 
 import math
 from typing import Any
@@ -7,26 +7,30 @@ import torch
 from torch import Tensor
 
 from nascc.nas.errors import Diverged
+from nascc.nas.train.objective import Objective
 
 EVERY = 20
 """Steps after which a loss on an accelerator is looked at; on the processor each one is."""
 
 
 class Meter:
-    """Losses, scalars in float32, and logits [N, K] with labels [N] come in; means go out."""
+    """Losses, scalars in float32, and outputs with their targets come in; means and the objective's measures go out."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, objective: Objective) -> None:
+        self._objective = objective
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._right = torch.zeros((), dtype=torch.int64, device=device)
+        self._sums = {name: torch.zeros((), dtype=torch.int64, device=device) for name in objective.counts}
+        self._sums |= {name: torch.zeros((), dtype=torch.float64, device=device) for name in objective.totals}
         self._steps = self._images = 0
 
     @torch.no_grad()
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Raises Diverged for a loss that is no number."""
         self._loss += loss
-        self._right += (logits.argmax(dim=1) == labels).sum()
+        for name, value in self._objective.sums(outputs, targets).items():
+            self._sums[name] += value
         self._steps += 1
-        self._images += len(labels)
+        self._images += len(targets)
         if self._loss.device.type == "cpu" or self._steps % EVERY == 0:
             self.check()
 
@@ -39,19 +43,23 @@ class Meter:
             )
 
     def means(self) -> dict[str, float]:
-        """Mean loss and accuracy since the last reset, which this is."""
+        """Mean loss, and the measures, since the last reset, which this is."""
         self.check()
-        means = {"loss": float(self._loss) / self._steps, "accuracy": int(self._right) / self._images}
-        self.load({"loss": 0.0, "right": 0, "steps": 0, "images": 0})
+        means = {"loss": float(self._loss) / self._steps}
+        means |= self._objective.measures(self._numbers(), self._images)
+        self.load({"loss": 0.0, "steps": 0, "images": 0} | dict.fromkeys(self._sums, 0))
         return means
 
     def state(self) -> dict[str, Any]:
         """Numbers from which `load` goes on. Raises Diverged."""
         self.check()
-        sums = {"loss": float(self._loss), "right": int(self._right)}
-        return sums | {"steps": self._steps, "images": self._images}
+        return {"loss": float(self._loss), **self._numbers(), "steps": self._steps, "images": self._images}
 
     def load(self, state: dict[str, Any]) -> None:
         self._loss.fill_(state["loss"])
-        self._right.fill_(state["right"])
+        for name, value in self._sums.items():
+            value.fill_(state[name])
         self._steps, self._images = state["steps"], state["images"]
+
+    def _numbers(self) -> dict[str, float]:
+        return {name: value.item() for name, value in self._sums.items()}

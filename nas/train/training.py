@@ -10,11 +10,11 @@ from nascc.nas.errors import RunMismatch
 from nascc.nas.tasks import Split
 from nascc.nas.train.batches import Batches, ReadAhead
 from nascc.nas.train.ema import build_ema, copy_averages
-from nascc.nas.train.evaluation import Network, device_of, evaluate
+from nascc.nas.train.evaluation import Network, device_of, judge, measures_of
 from nascc.nas.train.layout import channels_last
 from nascc.nas.train.linearisation import hybrids, install_hybrids, linearise, remove_hybrids
-from nascc.nas.train.losses import training_loss
 from nascc.nas.train.meter import Meter
+from nascc.nas.train.objective import objective_of
 from nascc.nas.train.optimiser import build_optimiser, descend
 from nascc.nas.train.recipe import Recipe
 from nascc.nas.train.schedule import learning_rate
@@ -26,11 +26,12 @@ RECALIBRATED = 16
 class Training:
     """`step(i)` for i from 0 to `total` - 1, in order; `state` and `load` between any two of them.
 
-    `module` maps images [N, C, H, W] to logits [N, K]; it is trained in place, where its parameters are. What a step
-    draws follows from `seed`, `phase` and i, so that on a processor a loaded state ends in the same bits. `teacher`
-    gives logits that are learned from too. With `valid`, each epoch ends with an evaluation of the weights that would
-    be kept. Activations inside linear operators follow `recipe.linear`. `series` holds one number an epoch: `lr` (at
-    its end), `loss`, `accuracy`, `valid_loss`, `valid_accuracy`, and `slope` in hybrid training.
+    `module` maps images [N, C, H, W] to what the objective of the split takes, logits [N, K] or depths [N, 1, H, W]; it
+    is trained in place, where its parameters are. What a step draws follows from `seed`, `phase` and i, so that on a
+    processor a loaded state ends in the same bits. `teacher` gives outputs that are learned from too. With `valid`,
+    each epoch ends with an evaluation of the weights that would be kept. Activations inside linear operators follow
+    `recipe.linear`. `series` holds one number an epoch: `lr` (at its end), `loss`, `valid_loss`, the measures of the
+    objective (`accuracy`, or `rmse` and `delta1`, and with `valid_` before them), and `slope` in hybrid training.
     """
 
     def __init__(
@@ -54,18 +55,19 @@ class Training:
         self.total, self.done = recipe.epochs * self.steps_per_epoch, 0
         self.series: dict[str, list[float]] = {}
         self._batches, self._device = ReadAhead(batches, self.total), device_of(module)
-        self._optimiser, self._meter = build_optimiser(module, recipe), Meter(self._device)
+        self._objective = objective_of(split)
+        self._optimiser, self._meter = build_optimiser(module, recipe), Meter(self._device, self._objective)
         self._ema = None if recipe.ema is None else build_ema(module, recipe.ema)
         self._made_for = {"recipe": recipe.model_dump_json(), "seed": seed, "phase": phase, "images": len(split)}
 
     def step(self, step: int) -> dict[str, float] | None:
         """One batch; at the end of an epoch, its row of `series`. Raises Diverged when the loss is no number."""
         self._linearise(self._slope(step))
-        images, labels = self._batch(step)
+        images, targets = self._batch(step)
         seed_everything(self.seed, self.phase, step)
-        logits = self.module(images)
-        loss = training_loss(logits, labels, self.recipe, self._taught(images))
-        self._meter.add(loss.detach(), logits.detach(), labels)
+        outputs = self.module(images)
+        loss = self._objective.loss(outputs, targets, self.recipe, self._taught(images))
+        self._meter.add(loss.detach(), outputs.detach(), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         rate = learning_rate(self.recipe, step, self.steps_per_epoch)
         descend(self._optimiser, rate, self.recipe.clip)
@@ -112,8 +114,8 @@ class Training:
         return self.module.eval()
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        images, labels = (tensor.to(self._device, non_blocking=True) for tensor in self._batches(step))
-        return images.to(memory_format=torch.channels_last), labels
+        images, targets = (tensor.to(self._device, non_blocking=True) for tensor in self._batches(step))
+        return images.to(memory_format=torch.channels_last), targets
 
     @property
     def slope(self) -> float | None:
@@ -143,8 +145,8 @@ class Training:
             row["slope"] = 1.0 if (slope := self.slope) is None else slope
         if self.valid is not None:
             network = self.module if self._ema is None else self._ema.module
-            found = evaluate(network, self.valid, device=self._device)
-            row |= {"valid_loss": found.loss, "valid_accuracy": found.accuracy}
+            found = measures_of(judge(network, self.valid, device=self._device))
+            row |= {f"valid_{name}": value for name, value in found.items()}
         for name, value in row.items():
             self.series.setdefault(name, []).append(value)
         return row
