@@ -24,7 +24,7 @@ from nascc.runtime.profile import load_target
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer
 from nascc.tools.groups import Showing
-from nascc.tools.search_options import Preset, Running
+from nascc.tools.search_options import Preset, Running, usual_preset
 from nascc.tools.searched import run_search
 from nascc.tools.source import ZOO, Source
 
@@ -61,7 +61,7 @@ def begin_compressing(
         if side is not None:
             task.setdefault("resolution", side)
     config_of_task = checked(TaskConfig, task)
-    name = preset or (Preset.toy if "data" not in config_of_task.model_fields_set else Preset.paper)
+    name = preset or usual_preset(config_of_task)
     config = configure(find_method(method), name.value, target, config_of_task, asked)
     assert isinstance(config, (HantConfig, NetAdaptConfig))
     program = None if opened is None else checked_program(config, opened)

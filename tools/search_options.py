@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nascc.tools.errors import CommandError
 from nascc.tools.options import Collapse, PowerMode, Target, four_sizes
 from nascc.tools.overrides import parse_overrides
+
+if TYPE_CHECKING:
+    from nascc.nas.tasks import TaskConfig
 
 
 class Preset(str, Enum):
@@ -226,8 +229,10 @@ class Shrinking:
         """What was asked for, its data being those of the task."""
         if self.task is TaskKind.classification:
             return asked
+        from nascc.nas.tasks.config import DEPTH_FOLDER, DEPTH_SCENES
+
         data = asked.get("task", {}).get("data")
-        return merge(asked, {"task": {"data": "depth_scenes" if data is None else f"depth_folder:{data}"}})
+        return merge(asked, {"task": {"data": DEPTH_SCENES if data is None else f"{DEPTH_FOLDER}{data}"}})
 
 
 @dataclass(frozen=True)
@@ -325,6 +330,13 @@ class Running:
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def usual_preset(task: "TaskConfig") -> Preset:
+    """`toy` for images that are made here, `paper` for a user's own."""
+    from nascc.nas.tasks.config import DEPTH_SCENES, DIGITS
+
+    return Preset.toy if task.data in (DIGITS, DEPTH_SCENES) else Preset.paper
 
 
 def data_path(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Elastic networks: any captured network of convolutions, and all its sub-networks of fewer filters and smaller kernels."""
+"""Elastic networks: a captured network, and all its sub-networks of fewer filters and smaller kernels."""
 
 from nascc.nas.elastic.bypass import alive
 from nascc.nas.elastic.layer import Layer

@@ -28,7 +28,7 @@ ACTIVATIONS = {"HS": HS, "RE": RE}
 
 
 class PublishedRow(BaseModel):
-    """A row of such a table: filters that are left, `exp` for a `conv` or `fc`; T of the bypass, None: without a limit."""
+    """A row of such a table: filters that are left, `exp` for a `conv` or `fc`; T, None: no limit."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

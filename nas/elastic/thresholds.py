@@ -13,12 +13,14 @@ Place = tuple[int, ...]
 class Thresholds:
     """T is `share` of the filters with which a resolution is entered, so the lower that is the more.
 
-    Those are the filters of the first dense layer that reads it, or of the one behind it that does too where they are
-    fewer: an expansion is followed by its projection. This gives the published numbers: a half in MobileNetV3 and a quarter in FastDepth
-    (NetAdaptV2, Sec. 4). Depthwise layers have no limit. `at` sets T by resolution ('14x14'), `of` by layer.
+    Those are the filters of the first dense layer that reads it, or of the next one if that does too and has fewer: an
+    expansion is followed by its projection. This gives the published numbers: a half in MobileNetV3 and a quarter in
+    FastDepth (NetAdaptV2, Sec. 4). Depthwise layers have no limit. `at` sets T by resolution ('14x14'), `of` by layer.
+    Without `bypass` nothing stands in for filters that are gone, depthwise ones among them.
     """
 
     share: float = 0.5
+    bypass: bool = True
     at: Mapping[str, int] = field(default_factory=dict)
     of: Mapping[str, int] = field(default_factory=dict)
 
@@ -32,6 +34,8 @@ class Thresholds:
         return {layer.name: self._of(layer, entered) for layer in layers}
 
     def _of(self, layer: Layer, entered: Mapping[Place, int]) -> int | None:
+        if not self.bypass:
+            return 0
         if layer.name in self.of:
             return self.of[layer.name]
         if layer.depthwise:

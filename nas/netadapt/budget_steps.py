@@ -18,8 +18,8 @@ def require_reach(start: float, target: float, step: float, decay: float, what: 
         least, wanted = start * (1 - reach_of(step, decay)), (1 - target / start) * (1 - decay)
         raise BudgetInfeasible(
             f"steps of {step:g} of the initial {what}, each {decay:g} of the last, take at most "
-            f"{reach_of(step, decay):.0%} away, from {start:.6g} to {least:.6g}, but {target:.6g} was asked for; set descent.step to at least "
-            f"{wanted:.3g}, or descent.decay closer to 1"
+            f"{reach_of(step, decay):.0%} away, from {start:.6g} to {least:.6g}, but {target:.6g} was asked for; "
+            f"set descent.step to at least {wanted:.3g}, or descent.decay closer to 1"
         )
 
 

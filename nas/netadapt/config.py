@@ -24,13 +24,14 @@ class Elastic(Data):
 
     levels: Annotated[int, Field(ge=2)] = 9
     kernels: bool = True
+    bypass: bool = True
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    at: dict[str, int] = {}
-    of: dict[str, int] = {}
+    at: dict[str, int] = Field(default_factory=dict)
+    of: dict[str, int] = Field(default_factory=dict)
 
     @property
     def thresholds(self) -> Thresholds:
-        return Thresholds(self.share, self.at, self.of)
+        return Thresholds(self.share, self.bypass, self.at, self.of)
 
 
 class Dropout(Data):
@@ -96,7 +97,7 @@ class NetAdaptConfig(RunConfig):
     macro: Macro | None = None  # type: ignore[assignment]
     operators: tuple[str, ...] = ()
     network: str = "netadapt_toy"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     model: ModelSource | None = None
     ratio: str | None = None
     metric: str | None = None
@@ -133,10 +134,10 @@ class NetAdaptConfig(RunConfig):
     def _one_budget(self) -> "NetAdaptConfig":
         if self.ratio is not None and self.budgets:
             raise ValueError("--ratio and a budget such as --latency say the same; give one of them")
-        if self.ratio is None and len(self.budgets) != 1:
-            raise ValueError(f"one budget must be given, such as --ratio 0.5 or --latency 5ms, got {len(self.budgets)}")
         if self.metric is not None and self.ratio is None:
             raise ValueError("a metric of your own has no unit; say with --ratio how much of it may be left")
+        if self.ratio is None and len(self.budgets) != 1:
+            raise ValueError(f"one budget must be given, such as --ratio 0.5 or --latency 5ms, got {len(self.budgets)}")
         if self.measured and (self.target != "cpu" or self.device is not None):
             raise ValueError("latency is measured on this machine, so the target must be cpu and no device be given")
         if self.measures and self.resource != "latency":

@@ -186,7 +186,7 @@ class Adaptation:
         return [smaller for slot in group if (smaller := self.space.shrink(arch, slot)) is not None]
 
     def _chosen(self, best: Point, budget: float, iteration: int, progress: Progress) -> Point:
-        """The best sample that keeps the budget; where none does, it is shrunk further, over as many layers as it takes."""
+        """The best sample that keeps the budget; where none does, it is shrunk further, layer by layer."""
         valid = [scored for scored in progress.scored if scored is not None]
         ranked = sorted(valid, key=lambda scored: self._rank(best, *scored))
         for arch, score in ranked[:CHECKED]:

@@ -9,7 +9,7 @@ from nascc.nas.elastic import ElasticNet
 from nascc.nas.netadapt.config import Ranking
 from nascc.nas.supernets import recalibrate
 from nascc.nas.tasks import Split, Task
-from nascc.nas.train import Evaluation, evaluate
+from nascc.nas.train import Judgement, judge
 from nascc.nas.train.layout import channels_last
 
 SPLIT = "alpha"
@@ -28,12 +28,12 @@ class Ranker:
         found = self.judge(arch)
         return -found.loss if self.settings.by == "loss" else found.score
 
-    def judge(self, arch: Arch) -> Evaluation:
+    def judge(self, arch: Arch) -> Judgement:
         """On the images for it, after batch norms got statistics of the small network itself."""
         network = channels_last(self.net.extract(arch))
         if self.settings.batches:
             recalibrate(network, self._batches())
-        return evaluate(network, self.images)
+        return judge(network, self.images)
 
     def _batches(self) -> list[torch.Tensor]:
         split, size = self.task.split("weights"), self.settings.batch_size

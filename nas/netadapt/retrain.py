@@ -24,7 +24,7 @@ from nascc.nas.phases.networks import FOUND
 from nascc.nas.phases.retrain import RETRAIN, TEACHER, go_through, rows_of, teacher_at
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import write_whole
-from nascc.nas.train import Training, evaluate
+from nascc.nas.train import Training, judge
 from nascc.passes import graph as g
 
 
@@ -97,7 +97,7 @@ def train(config: NetAdaptConfig, path: Path, network: Network, tell: Tell) -> d
         "kind": network.kind,
         "arch": study.space.name_of(network.arch),
         "choice": list(network.arch),
-        "test": asdict(evaluate(module, study.task.split("test"))),
+        "test": asdict(judge(module, study.task.split("test"))),
         "series": training.series,
     }
 

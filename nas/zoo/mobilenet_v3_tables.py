@@ -114,9 +114,16 @@ def mobilenet_v3_x125(
     return _seeded(widened(power_of_2(expansions)), in_channels, num_classes, seed)
 
 
-def netadapt_toy(in_channels: Channels = 1, num_classes: Classes = 10, seed: Seed = 0) -> nn.Module:
-    """A network to shrink in minutes on a processor, for images of 24 x 24: six blocks with 5x5 kernels."""
-    return seeded(lambda: MobileNetV3(TOY, in_channels, num_classes), seed, (8, in_channels, 48, 48))
+TOY_BLOCKS = len(TOY.rows)
+Blocks = Annotated[int, Field(ge=1, le=TOY_BLOCKS)]
+
+
+def netadapt_toy(
+    blocks: Blocks = TOY_BLOCKS, in_channels: Channels = 1, num_classes: Classes = 10, seed: Seed = 0
+) -> nn.Module:
+    """A network to shrink in minutes on a processor, for images of 24 x 24: its first blocks, of 5x5 kernels."""
+    table = replace(TOY, rows=TOY.rows[:blocks])
+    return seeded(lambda: MobileNetV3(table, in_channels, num_classes), seed, (8, in_channels, 48, 48))
 
 
 def _seeded(table: Table, in_channels: int, num_classes: int, seed: int) -> nn.Module:

@@ -13,7 +13,17 @@ from nascc.tools.groups import Showing
 from nascc.tools.options import Reporting
 from nascc.tools.progress import Say
 from nascc.tools.progress_bar import ProgressBar
-from nascc.tools.search_options import Budgets, Choosing, Deploying, Learning, Preset, Running, Shrinking, merge
+from nascc.tools.search_options import (
+    Budgets,
+    Choosing,
+    Deploying,
+    Learning,
+    Preset,
+    Running,
+    Shrinking,
+    merge,
+    usual_preset,
+)
 
 DEFAULT_METHOD, SHRINKING = "dw-nas", ("hant", "netadaptv2")
 
@@ -90,7 +100,7 @@ def begin(
 
     chosen, _ = find_method(method), load_target(target)
     task = checked(TaskConfig, asked.pop("task", {}))
-    name = preset or (Preset.toy if "data" not in task.model_fields_set else Preset.paper)
+    name = preset or usual_preset(task)
     config = configure(chosen, name.value, target, task, asked)
     where = running.output or first_free(f"run-{Path(target).stem if target.endswith('.toml') else target}")
     return run_search(where, config, running, wants_progress(showing), resume=False)

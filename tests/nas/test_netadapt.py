@@ -1,0 +1,260 @@
+"""NetAdaptV2 from nothing to a deployed network: costs, metrics of the user's own, runs that are stopped and killed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nas.conformance import MethodConformance
+from nas.elastic_kit import IMAGE, Mobile, extremes, space_of
+from nascc.nas.costs import Deployment
+from nascc.nas.elastic import ElasticNet, trainable
+from nascc.nas.errors import BadBudget, BudgetInfeasible, SearchError
+from nascc.nas.methods import METHODS, SearchMethod, run_method
+from nascc.nas.methods.configure import configure, merged
+from nascc.nas.netadapt.carry import carried
+from nascc.nas.netadapt.costing import CallableCost, described
+from nascc.nas.netadapt.goals import Range, goals_of
+from nascc.nas.netadapt.rivals import dearest, shortened, uniform
+from nascc.nas.netadapt.user_metric import open_metric
+from nascc.nas.phases.config import RunConfig
+from nascc.nas.run import RunDirectory
+from nascc.nas.tasks import TaskConfig
+from nascc.passes import graph as g
+from nascc.runtime.profile import load_target
+from nascc.tools.overrides import parse_overrides
+from run_kit import contents
+
+SETTINGS = {
+    "batch": 64,
+    "options.blocks": 1,
+    "elastic.levels": 3,
+    "dropout.steps": 40,
+    "weights.batch_size": 16,
+    "descent.samples": 3,
+    "descent.layers": 3,
+    "descent.step": 0.25,
+    "ranking.images": 40,
+    "ranking.batches": 1,
+    "ranking.batch_size": 16,
+    "retrain.epochs": 1,
+}
+SIZES = {"weights": 100, "alpha": 100, "valid": 50, "test": 50}
+
+
+def configured(target: str = "nano", data: str = "cluttered_digits", **asked: Any) -> RunConfig:
+    values = merged(parse_overrides(f"{k}={v}" for k, v in SETTINGS.items()), {"baselines": "none"})
+    side = 12 if data == "cluttered_digits" else 24
+    if data != "cluttered_digits":
+        values.pop("options")
+    task = TaskConfig(data=data, resolution=(side, side), sizes=SIZES)  # type: ignore[arg-type]
+    return configure(METHODS["netadaptv2"], "toy", target, task, merged(values, asked))
+
+
+def run(path: Path, config: RunConfig) -> RunDirectory:
+    with RunDirectory.create(path, config) as directory:
+        run_method(METHODS["netadaptv2"], directory)
+    return directory
+
+
+class TestNetAdaptV2(MethodConformance):
+    @classmethod
+    def method(cls) -> SearchMethod:
+        return METHODS["netadaptv2"]
+
+    @classmethod
+    def config(cls) -> RunConfig:
+        return configured(ratio="0.6")
+
+    def test_limits_hold_on_the_compiled_graph(self, done: Path) -> None:
+        with RunDirectory.resume(done, self.config()) as directory:
+            found, profile = directory.result("emit")["results"][""], directory.result("profile")
+        cost, limit = found["best"]["cost"]["latency"], profile["at_most"][""]
+        assert 0.3 * limit < cost <= limit
+        assert limit == pytest.approx(0.6 * profile["reachable"]["latency"]["most"])
+        assert (done / "deploy" / "model.onnx").exists()
+
+    @pytest.mark.slow
+    def test_a_run_that_is_killed_ends_as_if_it_was_not(self, done: Path, tmp_path: Path) -> None:
+        super().test_a_run_that_is_killed_ends_as_if_it_was_not(done, tmp_path)
+
+
+@pytest.mark.parametrize("metric", ["latency", "macs", "params", "bytes"])
+def test_guesses_are_near_what_is_compiled(metric: str) -> None:
+    space = space_of(Mobile(), levels=5)
+    place = Deployment(load_target("nano"), 4, collapse="never")
+    cost = described(space, place, metric)
+    assert cost.guess(space.largest) == pytest.approx(cost(space.largest), rel=1e-6)
+    for arch in extremes(space, 3):
+        assert cost.guess(arch) == pytest.approx(cost(arch), rel=0.35)
+    smaller = [cost(arch) for arch in (space.largest, extremes(space, 2)[1], space.smallest)]
+    assert smaller == sorted(smaller, reverse=True)
+
+
+def test_what_is_compiled_counts() -> None:
+    """The cost of an architecture is that of its extracted module, exported and compiled anew."""
+    space = space_of(Mobile(), levels=5)
+    place = Deployment(load_target("nano"), 4)
+    cost, arch = described(space, place, "latency"), extremes(space, 4)[3]
+    graph = place.compiled(trainable(space.sliced(arch)), IMAGE)
+    assert cost.of_graph(graph) == pytest.approx(cost(arch), rel=1e-9)
+
+
+def raising(module: nn.Module, shape: tuple[int, ...]) -> float:
+    raise RuntimeError("no board today")
+
+
+@pytest.mark.parametrize(("metric", "problem"), [
+    (raising, "raised RuntimeError: no board today"),
+    (lambda module, shape: float("nan"), "finite number above 0, got nan"),
+    (lambda module, shape: -1.0, "finite number above 0, got -1"),
+    (lambda module, shape: "fast", "raised ValueError"),
+])  # fmt: skip
+def test_a_metric_that_gives_no_number_is_refused(metric: Any, problem: str) -> None:
+    space = space_of(Mobile(), levels=3)
+    cost = CallableCost(space, Deployment(load_target("cpu"), 1), metric, "mine.py:metric")
+    with pytest.raises(SearchError, match=problem):
+        cost(space.smallest)
+
+
+METRIC = '''
+def stairs(module, shape):
+    """Jumps at every thousand parameters, as a device's memory may."""
+    weights = sum(p.numel() for p in module.parameters())
+    assert len(shape) == 4
+    return 1.0 + 5 * (weights // 1000)
+'''
+
+
+def test_a_metric_may_jump(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(METRIC)
+    config = configured("cpu", metric=f"{tmp_path / 'mine.py'}:stairs", ratio="0.6")
+    directory = run(tmp_path / "run", config)
+    found, limit = directory.result("emit")["results"][""], directory.result("profile")["at_most"][""]
+    assert found["best"]["cost"]["custom"] <= limit
+    assert found["best"]["cost"]["custom"] % 5 == 1
+
+
+@pytest.mark.parametrize(("text", "problem"), [
+    ("nothing", "must be 'package.module:function'"),
+    ("no.such.module:f", "must be importable"),
+    ("gone.py:f", "there is no file"),
+    ("math:nothing", "must have a function 'nothing'"),
+])  # fmt: skip
+def test_metrics_that_are_not_there_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(SearchError, match=problem):
+        open_metric(text)
+
+
+def test_several_budgets_come_from_one_descent(tmp_path: Path) -> None:
+    config = configured(ratio="0.8,0.5", baselines="random:1,width,depth")
+    directory = run(tmp_path / "run", config)
+    results = directory.result("emit")["results"]
+    costs = [results[name]["best"]["cost"]["latency"] for name in ("0.8", "0.5")]
+    limits = [directory.result("profile")["at_most"][name] for name in ("0.8", "0.5")]
+    assert all(cost <= limit for cost, limit in zip(costs, limits, strict=True)) and costs[1] < costs[0]
+    trajectory = directory.result("search")["trajectory"]
+    assert all(list(directory.result("search")["goals"][name]["arch"]) in trajectory for name in ("0.8", "0.5"))
+    for name in ("0.8", "0.5"):
+        found = results[name]["best"]["cost"]["latency"]
+        assert all(rival["cost"]["latency"] <= found for rival in results[name]["baselines"])
+        assert (tmp_path / "run" / f"deploy-{name}" / "model.onnx").exists()
+
+
+def test_macs_are_a_budget_and_networks_may_train_along_the_trajectory(tmp_path: Path) -> None:
+    config = configured("cpu", budgets={"macs": "40%"}, retraining={"start": "trajectory", "epochs": 1})
+    directory = run(tmp_path / "run", config)
+    found = directory.result("emit")["results"][""]
+    assert found["best"]["cost"]["macs"] <= directory.result("profile")["at_most"][""]
+    states = {path.name for path in (tmp_path / "run" / "retrain").glob("*.state.pt")}
+    assert "found-0.state.pt" in states and "found.state.pt" in states
+
+
+def test_depths_are_learned_too(tmp_path: Path) -> None:
+    config = configured(data="depth_scenes", ratio="0.6", dropout={"steps": 4})
+    directory = run(tmp_path / "run", config)
+    score = directory.result("emit")["results"][""]["best"]["score"]
+    assert score["rmse"] > 0 and 0 <= score["delta1"] <= 1
+
+
+def test_latency_can_be_measured_here(tmp_path: Path) -> None:
+    config = configured("cpu", ratio="0.7", measured=True, descent={"samples": 2})
+    directory = run(tmp_path / "run", config)
+    profile = directory.result("profile")
+    assert profile["measured"] and not profile["reachable"]["latency"]["exact"]
+    goals = directory.result("search")["goals"]
+    assert goals[""]["cost"]["latency"] <= profile["at_most"][""]
+
+
+def test_small_weights_are_a_part_of_the_large_ones() -> None:
+    net = ElasticNet(space_of(Mobile()))
+    arch = extremes(net.space, 3)[2]
+    large = dict(g.constants(net.current()))
+    small = net.extract(arch)
+    with torch.no_grad():
+        for value in small.state_dict().values():
+            if value.is_floating_point():
+                value.add_(1.0)
+    changed = carried(large, small)
+    again = g.copy_graph(net.space.graph)
+    for name, value in changed.items():
+        g.set_constant(again, name, value)
+    twin = trainable(net.space.sliced(arch, again))
+    assert all(torch.equal(a, b) for a, b in zip(twin.parameters(), small.parameters(), strict=True))
+    assert sum(int((changed[n] != large[n]).sum()) for n in large) == sum(
+        v.numel() for n, v in small.state_dict().items() if v.is_floating_point()
+    )
+
+
+def test_baselines_are_no_dearer() -> None:
+    space = space_of(Mobile(), levels=5)
+    cost = described(space, Deployment(load_target("nano"), 4, collapse="never"), "macs")
+    at_most = 0.6 * cost(space.largest)
+    for ways in (uniform, shortened):
+        series = list(ways(space))
+        assert series[0] == space.largest and all(map(space.legal, series))
+        found = dearest(iter(series), cost, at_most)
+        assert found is not None and cost(found) <= at_most
+
+
+def test_goals_are_what_was_asked_for() -> None:
+    known = Range(2.0, 10.0)
+    assert [goal.at_most for goal in goals_of(configured(ratio="0.5,0.3"), known)] == [5.0, 3.0]  # type: ignore[arg-type]
+    assert goals_of(configured(budgets={"latency": "50%"}), known)[0].at_most == 6.0  # type: ignore[arg-type]
+    with pytest.raises(BudgetInfeasible, match=r"2 ms to 10 ms of latency \(ratio 0.2 to 1\); ask for at least 2 ms"):
+        goals_of(configured(ratio="0.1"), known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("asked", "problem"), [
+    ({"ratio": "half"}, "must be a number such as 0.5"),
+    ({"ratio": "1.5"}, "at most 1"),
+    ({"ratio": "0.5,0.5"}, "must differ"),
+    ({"ratio": "0.5", "budgets": {"latency": "5ms"}}, "give one of them"),
+    ({"budgets": {"latency": "5ms", "macs": "1M"}}, "one budget must be given"),
+    ({"metric": "a:b", "budgets": {}}, "say with --ratio"),
+    ({"ratio": "0.5", "baselines": "resolution"}, "'random:COUNT', 'width', 'depth' or 'none'"),
+    ({"ratio": "0.5", "measured": True}, "the target must be cpu"),
+    ({"ratio": "0.5", "macro": "toy"}, "macro"),
+])  # fmt: skip
+def test_configurations_that_can_not_be_are_refused(asked: dict[str, Any], problem: str) -> None:
+    with pytest.raises((SearchError, BadBudget), match=problem):
+        configured(**asked)
+
+
+@pytest.mark.parametrize(("asked", "problem"), [
+    ({"ratio": "0.5", "descent": {"step": 0.009}}, "steps of 0.009 of the initial latency"),
+    ({"ratio": "0.5", "network": "nothing"}, "must be one of the zoo"),
+    ({"ratio": "0.5", "elastic": {"at": {"99x99": 3}}}, "a resolution of the network"),
+    ({"ratio": "0.0001"}, "must be within what this network can be shrunk to"),
+])  # fmt: skip
+def test_runs_that_can_not_be_end_in_the_profile(asked: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match=problem):
+        run(tmp_path / "run", configured(**asked))
+    assert not list((tmp_path / "run").glob("*/result.json"))
+
+
+def test_the_number_of_steps_of_a_run_does_not_depend_on_the_clock(tmp_path: Path) -> None:
+    first, second = (run(tmp_path / name, configured(ratio="0.7")) for name in ("one", "two"))
+    assert contents(first.path) == contents(second.path)
