@@ -7,6 +7,8 @@ from torch import Tensor, fx, nn
 from torch.fx import Node
 
 from nascc.nas.core import Arch, Sel, SuperNet, check_selection
+from nascc.nas.elastic.bypass import bypassed
+from nascc.nas.elastic.join import join
 from nascc.nas.elastic.layer import Layer
 from nascc.nas.elastic.layout import Layout
 from nascc.nas.elastic.masked import Masks, Picked, masks_of, picked, removed
@@ -149,7 +151,7 @@ class _Pass:
         for operand, gone in zip(node.args[:2], self._gone(node), strict=True):
             value = self.values[operand]  # type: ignore[index]
             if bool(gone.any()):
-                value = torch.where(_as_mask(gone[:, None], value), torch.zeros_like(value), value)
+                value = value * _as_mask(~gone[:, None], value).to(value.dtype)
             operands.append(value)
         return node.target(*operands, *node.args[2:], **node.kwargs)  # type: ignore[operator]
 
@@ -178,22 +180,19 @@ class _Pass:
 
 
 def _joined(own: Tensor, source: Tensor, masks: Masks, layer: Layer) -> Tensor:
-    """Own filters where they are kept, input channels where those stand in, zero elsewhere."""
-    if bool(masks.rest.any()):
-        for dim, step in enumerate(layer.stride, 2):
-            source = source[(slice(None),) * dim + (slice(None, None, step),)] if step > 1 else source
-        missing = own.shape[1] - source.shape[1]
-        source = (
-            source[:, : own.shape[1]]
-            if missing <= 0
-            else nn.functional.pad(source, [0, 0] * (source.ndim - 2) + [0, missing])
-        )
-    else:
-        source = own.new_zeros(())
-    if masks.keep.is_floating_point():
-        return _as_mask(masks.keep, own).to(own.dtype) * own + _as_mask(masks.rest, own).to(own.dtype) * source
-    rest = torch.where(_as_mask(masks.rest, own), source, own.new_zeros(()))
-    return torch.where(_as_mask(masks.keep, own), own, rest)
+    """Own filters where they are kept, input channels where those stand in, zero elsewhere.
+
+    Input channels that are gone are zero already, so only those that a bypass may carry are looked at: this costs a
+    pass over the memory of the output and little more.
+    """
+    keep = _as_mask(masks.keep, own).to(own.dtype)
+    most = bypassed(layer.inputs, layer.threshold, layer.filters)
+    if most == 0 or not bool(masks.rest.any()):
+        return own * keep
+    if not masks.keep.is_floating_point() and own.shape == source.shape and layer.depthwise:
+        return torch.lerp(source, own, keep)  # exact at 0 and 1
+    steps = tuple(slice(None, None, step) for step in layer.stride)
+    return join(own, source, keep, _as_mask(masks.rest[:, :most], own).to(own.dtype), most, steps)
 
 
 def _as_mask(mask: Tensor, value: Tensor) -> Tensor:

@@ -35,15 +35,11 @@ class Elastic(Data):
 
 
 class Dropout(Data):
-    """How the supernet trains: `steps` of ordered dropout; a share `whole` of the images runs the initial network.
-
-    `every_sample` trains one sub-network a step instead, as NetAdaptV1 trains each sample (Table 3).
-    """
+    """How the supernet trains: `steps` of ordered dropout; a share `whole` of the images runs the initial network."""
 
     steps: Count
     whole: Share = 0.25
     kernels: Literal["batch", "image"] = "batch"
-    every_sample: bool = False
 
 
 class Descending(Data):

@@ -6,8 +6,6 @@ from functools import cached_property
 import torch
 from safetensors.torch import save
 
-from nascc.nas.core.randomness import generator
-from nascc.nas.core.selection import Sel
 from nascc.nas.elastic import ElasticNet
 from nascc.nas.elastic.ordered_dropout import OrderedDropout
 from nascc.nas.netadapt.study import SUPERNET, WEIGHTS, Study, Workbench
@@ -51,7 +49,7 @@ class Loop:
 
     def __init__(self, study: Study) -> None:
         self.study, config = study, study.config
-        self.seed, self.total, self.every_sample = config.seed, config.dropout.steps, config.dropout.every_sample
+        self.seed, self.total = config.seed, config.dropout.steps
         self.dropout = OrderedDropout(study.space, config.seed, config.dropout.whole, config.dropout.kernels)
         self.batch = config.weights.batch_size
 
@@ -67,11 +65,4 @@ class Loop:
 
     def step(self, step: int) -> float:
         """One step; returns the loss."""
-        return self.trainer.step(step, [self._selection(step)])
-
-    def _selection(self, step: int) -> Sel:
-        drawn = self.dropout.draw(step, self.batch)
-        if not self.every_sample:
-            return drawn
-        row = int(torch.randint(len(drawn), (1,), generator=generator(self.seed, "sample", step)))
-        return tuple(drawn[row].tolist())
+        return self.trainer.step(step, [self.dropout.draw(step, self.batch)])
