@@ -8,6 +8,11 @@ from pydantic import JsonValue
 
 from nascc.tools.render import line, worst
 
+MEASURES = ("accuracy", "rmse", "delta1")
+"""How good a network is, by the names that its evaluation has."""
+
+SHARES = ("accuracy", "delta1")
+
 if TYPE_CHECKING:
     from nascc.compiler.report import Block, Report, Search
 
@@ -91,7 +96,7 @@ def linear_blocks(blocks: "Sequence[Block]") -> Iterator[str]:
 def baseline_words(baseline: Mapping[str, JsonValue]) -> str:
     """A network beside the found one: 'random1: accuracy 84 %, latency 3.02 ms, k3e3 skip'."""
     name, arch, cost = (baseline.get(key) for key in ("name", "arch", "cost"))
-    numbers = {"accuracy": baseline.get("accuracy")} | (cost if isinstance(cost, dict) else {})
+    numbers = {name: baseline.get(name) for name in MEASURES} | (cost if isinstance(cost, dict) else {})
     resolution = baseline.get("resolution", 1.0)
     side = [] if resolution == 1.0 or not isinstance(resolution, float) else [f"{100 * resolution:.0f} % of the side"]
     return f"{name}: {', '.join((*_numbers(numbers), *side))}, {arch}"
@@ -121,13 +126,15 @@ def _numbers(values: Mapping[str, JsonValue]) -> Iterator[str]:
 
 
 def _amount(name: str, value: JsonValue) -> str:
-    """In the unit people use: accuracies in percent."""
+    """In the unit people use: accuracies and other shares in percent, errors of depths in metres."""
     from nascc.nas.costs.units import SCALES, written
 
     if not isinstance(value, float | int):
         return shown(value)
-    if name.endswith("accuracy"):
+    if name.endswith(SHARES):
         return f"{100 * value:.1f} %"
+    if name.endswith("rmse"):
+        return f"{value:.3f} m"
     return written(value, name) if name in SCALES else shown(value)
 
 
