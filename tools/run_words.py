@@ -38,7 +38,8 @@ def lines(run: Path, report: "Report", plots: Sequence[Path]) -> Iterator[str]:
 def next_steps(run: Path, target: str, trains: bool = True) -> Iterator[str]:
     """What to type after a run that is finished; `trains` says whether `nascc train` takes it."""
     deploy = deployed(run)[0]
-    yield line("next", f"python {deploy}/classify.py IMAGE ...   labels images with it")
+    script = next(deploy.glob("*.py")).name
+    yield line("next", f"python {deploy}/{script} IMAGE ...   runs it on images")
     yield line("", f"nascc check {deploy}/model.onnx --target {target}   says what the target makes of every operator")
     if not trains:
         return

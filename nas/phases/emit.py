@@ -74,7 +74,7 @@ class _Emission:
         _require(limits, cost)
         folder = self.directory.path / goal.phase("deploy")
         usage = usage_of(INPUT, OUTPUT, self._shape(), self.problem.task.preprocessing, self.problem.task.classes)
-        files, latency = write_bundle(folder, compiled, usage), compiled.report.latency
+        files, latency = write_bundle(folder, compiled, usage, self.problem.task.kind), compiled.report.latency
         return {
             "best": ({"goal": goal.name} if goal.name else {})
             | {
