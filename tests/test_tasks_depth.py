@@ -1,5 +1,7 @@
 """Scenes with depths: exact where geometry is known, the same bits everywhere, no scene in two splits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from nascc.nas.tasks import SPLITS, Sizes, Task, TaskConfig, open_task
 from nascc.nas.tasks.raw_random import RawRandom
 from nascc.nas.tasks.raycast import Boxes, Floats, meet, pinhole, tilted
 from nascc.nas.tasks.scenes import FAR, NEAR, draw_scenes, random_scenes, seen
+from nascc.tools.search_options import data_path
 
 SMALL = TaskConfig(data="depth_scenes", sizes=Sizes(weights=40, alpha=20, valid=10, test=20))
 STRAIGHT = np.array([[1.0], [0.0]], dtype=np.float32)
@@ -149,3 +152,15 @@ def test_sizes_are_smaller_than_those_of_digits_unless_told() -> None:
 def test_refuses(change: dict[str, object], named: str) -> None:
     with pytest.raises(BadData, match=f"drawn at random, got {named}; leave"):
         open_task(SMALL.model_copy(update=change))
+
+
+@pytest.mark.parametrize("given", ["torchvision:CIFAR10@data", "depth_scenes"])
+def test_names_of_data_stay_names(given: str) -> None:
+    assert data_path(given) == given
+
+
+def test_folders_of_data_hold_wherever_a_run_is_resumed() -> None:
+    assert (
+        data_path("some") == f"{Path.cwd()}/some"
+        and data_path("depth_folder:some") == f"depth_folder:{Path.cwd()}/some"
+    )
