@@ -21,6 +21,7 @@ from nascc.nas.train import (
     depth_loss,
     evaluate,
     judge,
+    load_recipe,
     objective_of,
     train,
 )
@@ -148,3 +149,14 @@ def test_accuracies_need_classes(scenes: Task) -> None:
 def test_methods_for_classes_refuse_depths(name: str) -> None:
     with pytest.raises(SearchError, match=f"'{name}' learns classification, and 'depth_scenes' is .* of kind depth"):
         configure(METHODS[name], "toy", "cpu", TaskConfig(data="depth_scenes"), {})
+
+
+@pytest.mark.slow
+def test_a_small_network_learns_depths_far_better_than_guessing() -> None:
+    task = open_task(TaskConfig(data="depth_scenes"))
+    depths = task.split("train").batch(torch.arange(500))[1]
+    mean = float(depths[depths > 0].mean())
+    guessed = judge(lambda images: torch.full((len(images), 1, 48, 48), mean), task.split("test"))
+    train(module := network(), task.split("train"), load_recipe("toy_depth"), seed=0)
+    found = judge(module, task.split("test"))
+    assert isinstance(found, DepthEvaluation) and found.score > 0.55 * guessed.score and found.delta1 > 0.75
