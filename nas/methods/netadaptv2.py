@@ -54,4 +54,5 @@ NETADAPTV2 = SearchMethod(
     config=NetAdaptConfig,
     phases=phases,
     configure=configure_netadapt,
+    kinds=("classification", "depth"),
 )
