@@ -40,6 +40,8 @@ class SearchMethod:
     """For methods that search no macro space: takes what `nascc.nas.methods.configure.configure` takes."""
     kinds: tuple[Kind, ...] = ("classification",)
     """The kinds of task that it learns."""
+    kept: tuple[str, ...] = ()
+    """Names of the phases that training again takes over, where they are others than profile and searches."""
 
     def preset(self, name: str) -> dict[str, Any]:
         """The fields of a preset, as data. Raises SearchError."""
