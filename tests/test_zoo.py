@@ -204,6 +204,8 @@ def test_toys_take_other_images_and_classes() -> None:
     digits, depths = (ARCHITECTURES[name] for name in ("netadapt_toy", "fastdepth_toy"))
     assert digits(in_channels=3, num_classes=4)(torch.ones(2, 3, 32, 32)).shape == (2, 4)
     assert depths(in_channels=1, num_classes=2)(torch.ones(2, 1, 64, 40)).shape == (2, 2, 64, 40)
+    half = depths(width=0.5)
+    assert isinstance(half, FastDepth) and [part[1][0].out_channels for part in half.decoder] == [16, 8, 4]  # type: ignore[index, union-attr]
 
 
 def test_repvgg_a0_has_the_branches_it_is_trained_with() -> None:

@@ -8,6 +8,11 @@ from pydantic import JsonValue
 
 from nascc.tools.render import line, worst
 
+MEASURES = ("accuracy", "rmse", "delta1")
+"""How good a network is, by the names that its evaluation has."""
+
+SHARES = ("accuracy", "delta1")
+
 if TYPE_CHECKING:
     from nascc.compiler.report import Block, Report, Search
 
@@ -33,7 +38,8 @@ def lines(run: Path, report: "Report", plots: Sequence[Path]) -> Iterator[str]:
 def next_steps(run: Path, target: str, trains: bool = True) -> Iterator[str]:
     """What to type after a run that is finished; `trains` says whether `nascc train` takes it."""
     deploy = deployed(run)[0]
-    yield line("next", f"python {deploy}/classify.py IMAGE ...   labels images with it")
+    script = next(deploy.glob("*.py")).name
+    yield line("next", f"python {deploy}/{script} IMAGE ...   runs it on images")
     yield line("", f"nascc check {deploy}/model.onnx --target {target}   says what the target makes of every operator")
     if not trains:
         return
@@ -91,7 +97,7 @@ def linear_blocks(blocks: "Sequence[Block]") -> Iterator[str]:
 def baseline_words(baseline: Mapping[str, JsonValue]) -> str:
     """A network beside the found one: 'random1: accuracy 84 %, latency 3.02 ms, k3e3 skip'."""
     name, arch, cost = (baseline.get(key) for key in ("name", "arch", "cost"))
-    numbers = {"accuracy": baseline.get("accuracy")} | (cost if isinstance(cost, dict) else {})
+    numbers = {name: baseline.get(name) for name in MEASURES} | (cost if isinstance(cost, dict) else {})
     resolution = baseline.get("resolution", 1.0)
     side = [] if resolution == 1.0 or not isinstance(resolution, float) else [f"{100 * resolution:.0f} % of the side"]
     return f"{name}: {', '.join((*_numbers(numbers), *side))}, {arch}"
@@ -121,13 +127,15 @@ def _numbers(values: Mapping[str, JsonValue]) -> Iterator[str]:
 
 
 def _amount(name: str, value: JsonValue) -> str:
-    """In the unit people use: accuracies in percent."""
+    """In the unit people use: accuracies and other shares in percent, errors of depths in metres."""
     from nascc.nas.costs.units import SCALES, written
 
     if not isinstance(value, float | int):
         return shown(value)
-    if name.endswith("accuracy"):
+    if name.endswith(SHARES):
         return f"{100 * value:.1f} %"
+    if name.endswith("rmse"):
+        return f"{value:.3f} m"
     return written(value, name) if name in SCALES else shown(value)
 
 

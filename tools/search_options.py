@@ -340,8 +340,13 @@ def usual_preset(task: "TaskConfig") -> Preset:
 
 
 def data_path(text: str) -> str:
-    """A folder as a path that holds wherever the run is resumed."""
-    return text if text.startswith("torchvision:") else str(Path(text).absolute())
+    """A folder as a path that holds wherever the run is resumed; what is made here has a name."""
+    from nascc.nas.tasks import DEPTH_FOLDER, DEPTH_SCENES
+
+    if text.startswith("torchvision:") or text == DEPTH_SCENES:
+        return text
+    prefix = DEPTH_FOLDER if text.startswith(DEPTH_FOLDER) else ""
+    return prefix + str(Path(text.removeprefix(prefix)).absolute())
 
 
 def teacher_path(text: str) -> str:

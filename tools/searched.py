@@ -172,7 +172,7 @@ def _rehearsed(taken: dict[str, float], profile: dict[str, Any], warnings: tuple
 def _warnings(config: "RunConfig") -> Iterator[str]:
     task = Problem(config).task
     images = sum(len(task.split(name)) for name in ("train", "test"))
-    if images < FEW_IMAGES and config.method not in COMMANDS:
+    if images < FEW_IMAGES and config.method not in COMMANDS and task.kind == "classification":
         yield (
             f"{images} images are few for a search from scratch; with a trained network at hand, "
             "`nascc compress` makes it faster instead"

@@ -25,10 +25,12 @@ def put_teacher(run: RunDirectory, config: RunConfig) -> None:
     compiled = compile(source.open().module, shapes=[f"images:Nx{image}"], lower=False, passes=(), verify=False)
     images = torch.zeros(2, *task.input_shape)
     logits = compiled.module(images)
-    wanted = (2, len(task.classes))
+    maps = task.input_shape[1:] if task.kind == "depth" else ()
+    wanted = (2, len(task.classes), *maps)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
         found = list(logits.shape[1:]) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise CommandError(f"--teacher must give a logit for each of the {wanted[1]} classes, but gives {found}")
+        what = f"a depth a pixel, {list(wanted[1:])}" if maps else f"a logit for each of the {wanted[1]} classes"
+        raise CommandError(f"--teacher must give {what}, but gives {found}")
     batch = torch.export.Dim("N", min=1)
     program = torch.export.export(compiled.module, (images,), dynamic_shapes=({0: batch},))
     buffer = io.BytesIO()

@@ -1,4 +1,7 @@
-"""Classify images with the model in this folder: python classify.py IMAGE ...  (needs numpy, pillow, onnxruntime)."""
+"""Run the model in this folder on images: python SCRIPT IMAGE ...  (needs numpy, pillow, onnxruntime).
+
+Images are labelled; a model of depths writes IMAGE.depth.png instead, 16 bits a pixel, in millimetres.
+"""
 
 import json
 import sys
@@ -37,14 +40,26 @@ def main(paths: list[str]) -> None:
         part = paths[start : start + size]
         images = np.zeros(spec["shape"], dtype=np.float32)
         images[: len(part)] = [prepared(path, spec) for path in part]
-        (scores,) = session.run([spec["output"]], {spec["input"]: images})
-        for path, row in zip(part, scores, strict=False):
-            chances = np.exp(row - row.max())
-            best = int(row.argmax())
-            print(f"{path}: {spec['labels'][best]} ({100 * chances[best] / chances.sum():.1f} %)")
+        (outputs,) = session.run([spec["output"]], {spec["input"]: images})
+        for path, output in zip(part, outputs, strict=False):
+            print(f"{path}: {labelled(output, spec['labels']) if output.ndim == 1 else written(output[0], path)}")
+
+
+def labelled(scores: NDArray[Any], labels: list[str]) -> str:
+    """The likeliest label and its chance."""
+    chances = np.exp(scores - scores.max())
+    best = int(scores.argmax())
+    return f"{labels[best]} ({100 * chances[best] / chances.sum():.1f} %)"
+
+
+def written(depths: NDArray[Any], path: str) -> str:
+    """Write depths [H, W] in metres beside the image; where they lie, and between which bounds."""
+    target = Path(path).with_suffix(".depth.png")
+    Image.fromarray((1000 * depths).round().clip(0, 65535).astype(np.uint16)).save(target)
+    return f"{depths.min():.2f} to {depths.max():.2f} m, written to {target}"
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        sys.exit("usage: python classify.py IMAGE ...")
+        sys.exit(f"usage: python {Path(__file__).name} IMAGE ...")
     main(sys.argv[1:])

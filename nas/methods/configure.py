@@ -19,8 +19,14 @@ def configure(method: SearchMethod, preset: str, target: str, task: TaskConfig, 
     """The configuration of a run: the preset, then `asked`, field by field; the task is opened to resolve it.
 
     `asked` may hold any field of the configuration, nested ones as mappings, and `macro` by name. What follows from the
-    task (image, classes, steps per epoch) is filled in. Raises SearchError with every violation, BadData.
+    task (image, classes, steps per epoch) is filled in. Raises SearchError with every violation, or for a kind of task
+    that the method does not learn, BadData.
     """
+    if task.kind not in method.kinds:
+        raise SearchError(
+            f"the method '{method.name}' learns {' and '.join(method.kinds)}, and '{task.data}' is a task of kind "
+            f"{task.kind}; choose a method that learns it, or other data"
+        )
     if method.configure is not None:
         return method.configure(method, preset, target, task, asked)
     values = merged(method.preset(preset), asked)

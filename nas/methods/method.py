@@ -13,6 +13,7 @@ from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.emit import Emit
 from nascc.nas.phases.profile import Profile
 from nascc.nas.phases.retrain import Retrain
+from nascc.nas.tasks import Kind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,6 +38,10 @@ class SearchMethod:
     phases: Callable[[RunConfig], Method]
     configure: Callable[..., RunConfig] | None = None
     """For methods that search no macro space: takes what `nascc.nas.methods.configure.configure` takes."""
+    kinds: tuple[Kind, ...] = ("classification",)
+    """The kinds of task that it learns."""
+    kept: tuple[str, ...] = ()
+    """Names of the phases that training again takes over, where they are others than profile and searches."""
 
     def preset(self, name: str) -> dict[str, Any]:
         """The fields of a preset, as data. Raises SearchError."""

@@ -12,10 +12,11 @@ from nascc.nas.netadapt.goals import names_of
 from nascc.nas.netadapt.pretrain import Pretrain
 from nascc.nas.netadapt.profile import Profile
 from nascc.nas.netadapt.retrain import Retrain
-from nascc.nas.netadapt.search import Search
-from nascc.nas.netadapt.study import Workbench
+from nascc.nas.netadapt.search import SEARCH, Search
+from nascc.nas.netadapt.study import SUPERNET, Workbench
 from nascc.nas.phases.board import MeasureDeployed
 from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.goals import PROFILE
 from nascc.nas.tasks import TaskConfig, open_task
 
 
@@ -54,4 +55,6 @@ NETADAPTV2 = SearchMethod(
     config=NetAdaptConfig,
     phases=phases,
     configure=configure_netadapt,
+    kinds=("classification", "depth"),
+    kept=(PROFILE, SUPERNET, SEARCH),
 )

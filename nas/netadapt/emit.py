@@ -65,7 +65,7 @@ class _Emission:
         self._require(goal, value)
         task = self.study.task
         usage = usage_of(INPUT, OUTPUT, self._shape(), task.preprocessing, task.classes)
-        files = write_bundle(self.directory.path / goal.phase("deploy"), compiled, usage)
+        files = write_bundle(self.directory.path / goal.phase("deploy"), compiled, usage, task.kind)
         latency = compiled.report.latency
         return {
             "best": ({"goal": goal.name} if goal.name else {})

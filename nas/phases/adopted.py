@@ -16,6 +16,8 @@ from nascc.nas.run.journal import read_lines
 from nascc.nas.run.results import Finished, read_results
 
 DESCRIPTIONS = "descriptions.json"
+WEIGHTS = "weights.safetensors"
+"""Those of a supernet that networks take theirs from."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Adopted:
         for line in read_lines(self.source / JOURNAL):
             if line.pop("phase") == self.name and "step" in line:
                 run.journal.write(self.name, line.pop("step"), **line)
-        for name in (DESCRIPTIONS, TABLE, MEASUREMENTS):
+        for name in (DESCRIPTIONS, TABLE, MEASUREMENTS, WEIGHTS):
             if (file := self.source / self.name / name).exists():
                 shutil.copyfile(file, run.phase_folder(self.name) / name)
         run.finish(self.name, result)

@@ -24,6 +24,7 @@ from nascc.nas.phases.networks import FOUND
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.retrain import RETRAIN
 from nascc.nas.run import RunDirectory
+from nascc.nas.train.evaluation import told_measures
 
 EMIT = "emit"
 INPUT, OUTPUT = "images", "scores"
@@ -73,13 +74,13 @@ class _Emission:
         _require(limits, cost)
         folder = self.directory.path / goal.phase("deploy")
         usage = usage_of(INPUT, OUTPUT, self._shape(), self.problem.task.preprocessing, self.problem.task.classes)
-        files, latency = write_bundle(folder, compiled, usage), compiled.report.latency
+        files, latency = write_bundle(folder, compiled, usage, self.problem.task.kind), compiled.report.latency
         return {
             "best": ({"goal": goal.name} if goal.name else {})
             | {
                 "arch": found["arch"],
                 "cost": cost,
-                "score": {"accuracy": found["test"]["accuracy"]},
+                "score": told_measures(found["test"]),
                 "blocks": self._blocks(arch, module, compiled.graph),
             },
             "predicted": {metric: c(arch) for metric, c in self.costs.items()},
@@ -96,7 +97,7 @@ class _Emission:
         image = self._image(network["resolution"])
         graph = self.described.deployment.compiled(self._module(network["name"]), image)
         kept = {key: network[key] for key in ("name", "kind", "arch", "resolution")}
-        return kept | {"cost": self._costs_of(graph), "accuracy": network["test"]["accuracy"]}
+        return kept | {"cost": self._costs_of(graph)} | told_measures(network["test"])
 
     def _blocks(self, arch: Arch, module: nn.Module, graph: fx.GraphModule) -> list[dict[str, Any]]:
         """The network in order, as the architecture chart shows it; what became of blocks if some might collapse."""

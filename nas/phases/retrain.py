@@ -24,7 +24,7 @@ from nascc.nas.phases.rivals import rivals
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.state import Saved, read_state, write_state
 from nascc.nas.train import Network as Teacher
-from nascc.nas.train import Recipe, Training, evaluate
+from nascc.nas.train import Recipe, Training, judge
 
 RETRAIN = "retrain"
 TEACHER = "teacher.pt2"
@@ -38,7 +38,7 @@ class Retrain:
     name: str = RETRAIN
 
     def run(self, run: RunDirectory) -> None:
-        """Read what was found; write a checkpoint and the accuracy of every network."""
+        """Read what was found; write a checkpoint and the evaluation of every network."""
         networks, folder = self._networks(run), run.phase_folder(self.name)
         teacher = path if (path := run.path / TEACHER).exists() else None
         jobs = [Job(n.name, train_network, (run.config_as(RunConfig), n, folder, teacher)) for n in networks]
@@ -108,7 +108,7 @@ def train_network(
         save_checkpoint(folder / f"{network.name}.safetensors", "searched", described, module, inputs)
 
     go_through(training, network.name, file, checkpoint, tell)
-    result = evaluate(training.finish(), task.split("test"))
+    result = judge(training.finish(), task.split("test"))
     checkpoint()
     return {
         "name": network.name,

@@ -58,6 +58,8 @@ def _groups(phase: str, found: Named) -> Plots:
     groups: dict[str, Callable[[str], bool]] = {
         "loss": lambda name: name.endswith("loss"),
         "accuracy": lambda name: name.endswith("accuracy"),
+        "rmse": lambda name: name.endswith("rmse"),
+        "delta1": lambda name: name.endswith("delta1"),
         "lambda": lambda name: name.startswith("lambda"),
     }
     for group, belongs in groups.items():

@@ -20,15 +20,16 @@ def read_depth(path: Path) -> Map:
     Raises BadData, which names a file that can not be read or is none of the two.
     """
     stored = _stored_npy(path) if path.suffix.lower() == ".npy" else _stored_png(path) / MILLIMETRES
-    depths = stored.astype(np.float32)
-    return np.where(np.isfinite(depths) & (depths > 0), depths, np.float32(0))
+    depths: Map = stored.astype(np.float32)
+    depths[~np.isfinite(depths) | (depths < 0)] = 0
+    return depths
 
 
-def _stored_png(path: Path) -> NDArray[np.generic]:
+def _stored_png(path: Path) -> NDArray[np.float64]:
     image = decode(path, upright=False)
     if not image.mode.startswith("I"):
         raise BadData(f"'{path}' must be a PNG of 16 bits in millimetres, found mode {image.mode}; or write .npy files")
-    return np.asarray(image)
+    return np.asarray(image, dtype=np.float64)
 
 
 def _stored_npy(path: Path) -> NDArray[np.generic]:

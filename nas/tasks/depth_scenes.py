@@ -11,7 +11,8 @@ from nascc.nas.tasks.config import DEPTH_SCENES, Sizes, TaskConfig
 from nascc.nas.tasks.depth_pairs import CLASSES, StoredPairs, depth_splits
 from nascc.nas.tasks.preprocessing import Preprocessing
 from nascc.nas.tasks.raw_random import RawRandom
-from nascc.nas.tasks.scenes import Bytes, Floats, draw_scenes
+from nascc.nas.tasks.raycast import Floats
+from nascc.nas.tasks.scenes import Bytes, draw_scenes
 from nascc.nas.tasks.task import Task
 
 SIDE = 48
@@ -20,7 +21,7 @@ SIDE = 48
 SIZES = Sizes(weights=1600, alpha=800, valid=200, test=600)
 """Scenes generated for each split unless told otherwise."""
 
-MEAN, STD = (0.29, 0.29, 0.29), (0.15, 0.15, 0.15)
+MEAN, STD = (0.29, 0.29, 0.29), (0.107, 0.107, 0.107)
 
 
 def depth_scenes(config: TaskConfig) -> Task:

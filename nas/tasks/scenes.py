@@ -91,7 +91,8 @@ def seen(scenes: Scenes, height: int, width: int) -> tuple[Floats, Floats]:
 
 def _choice(axes: Indices, of: Floats) -> Floats:
     """The one of three numbers [3, n, 1] that each axis [n, m] names."""
-    return np.where(axes == 0, of[0], np.where(axes == 1, of[1], of[2]))
+    chosen: Floats = np.where(axes == 0, of[0], np.where(axes == 1, of[1], of[2]))
+    return chosen
 
 
 def _pattern(look: Look, places: Floats) -> Floats:
@@ -102,7 +103,8 @@ def _pattern(look: Look, places: Floats) -> Floats:
     random = (mixed >> np.uint32(24)).astype(np.float32) / np.float32(255)
     chequer = ((first + second) & np.uint32(1)).astype(np.float32)
     dark = chequer + look.mixture[:, None] * (random - chequer)
-    return 1 - look.contrast[:, None] * dark
+    bright: Floats = 1 - look.contrast[:, None] * dark
+    return bright
 
 
 def random_scenes(count: int, random: RawRandom) -> Scenes:

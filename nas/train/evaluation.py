@@ -1,6 +1,6 @@
 """How good a network is on a split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -85,9 +85,13 @@ def judge(network: Network, split: Split, batch_size: int = 250, device: torch.d
 
 
 def measures_of(found: Judgement) -> dict[str, float]:
-    """Its numbers by name, the loss first: 'loss', 'accuracy'."""
-    numbers = asdict(found)
-    return {"loss": numbers.pop("loss")} | {name: value for name, value in numbers.items() if name != "images"}
+    """The loss, then what is told of a network: 'loss', 'accuracy'."""
+    return {"loss": found.loss} | told_measures(asdict(found))
+
+
+def told_measures(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Of the numbers of an evaluation those that are told of a network: its accuracy, or what its depths are like."""
+    return {name: value for name, value in numbers.items() if name not in ("loss", "images")}
 
 
 def device_of(module: nn.Module) -> torch.device:

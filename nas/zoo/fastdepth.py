@@ -1,13 +1,13 @@
 """FastDepth: MobileNetV1 without its classifier, and a decoder of separable convolutions up to one depth a pixel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from nascc.nas.zoo.blocks import SeparableConv
 from nascc.nas.zoo.mobilenet_v1 import LAYERS, STEM, separable_layers
-from nascc.nas.zoo.options import Channels, Classes, Seed
+from nascc.nas.zoo.options import Channels, Classes, Seed, Width
 from nascc.nas.zoo.seeding import seeded
 
 DECODER_KERNEL = 5
@@ -24,6 +24,15 @@ class Plan:
     layers: tuple[tuple[int, int], ...]
     decoder: tuple[int, ...]
     joined: tuple[int, ...]
+
+    def scaled(self, width: float) -> "Plan":
+        """Every channel count times `width`, as a multiple of 4."""
+
+        def wide(channels: int) -> int:
+            return max(4, round(channels * width / 4) * 4)
+
+        layers = tuple((wide(channels), stride) for channels, stride in self.layers)
+        return replace(self, stem=wide(self.stem), layers=layers, decoder=tuple(map(wide, self.decoder)))
 
 
 FULL = Plan(STEM, LAYERS, (512, 256, 128, 64, 32), (2, 3, 4))
@@ -68,11 +77,13 @@ def _sources(plan: Plan) -> dict[int, int]:
     return {stage: coarsest_first[stage] for stage in plan.joined}
 
 
-def fastdepth(in_channels: Channels = 3, num_classes: Classes = 1, seed: Seed = 0) -> nn.Module:
+def fastdepth(width: Width = 1.0, in_channels: Channels = 3, num_classes: Classes = 1, seed: Seed = 0) -> nn.Module:
     """FastDepth for images of 224 x 224 or other multiples of 32, with seeded weights; `num_classes` counts maps."""
-    return seeded(lambda: FastDepth(FULL, in_channels, num_classes), seed, (2, in_channels, 224, 224))
+    plan = FULL.scaled(width)
+    return seeded(lambda: FastDepth(plan, in_channels, num_classes), seed, (2, in_channels, 224, 224))
 
 
-def fastdepth_toy(in_channels: Channels = 3, num_classes: Classes = 1, seed: Seed = 0) -> nn.Module:
+def fastdepth_toy(width: Width = 1.0, in_channels: Channels = 3, num_classes: Classes = 1, seed: Seed = 0) -> nn.Module:
     """A small FastDepth for images of 48 x 48 or other multiples of 8, with seeded weights."""
-    return seeded(lambda: FastDepth(TOY, in_channels, num_classes), seed, (8, in_channels, 48, 48))
+    plan = TOY.scaled(width)
+    return seeded(lambda: FastDepth(plan, in_channels, num_classes), seed, (8, in_channels, 48, 48))

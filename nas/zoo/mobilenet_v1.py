@@ -1,14 +1,11 @@
 """MobileNetV1: separable convolutions one after another, and nothing else."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor, nn
 
 from nascc.nas.blocks.conv_norm import ConvNormAct
 from nascc.nas.zoo.blocks import SeparableConv
 from nascc.nas.zoo.mobilenet_v2 import multiple_of_8
-from nascc.nas.zoo.options import Channels, Classes, Seed
+from nascc.nas.zoo.options import Channels, Classes, Seed, Width
 from nascc.nas.zoo.seeding import seeded
 
 STEM = 32
@@ -39,7 +36,7 @@ class MobileNetV1(nn.Module):
 
 
 def mobilenet_v1(
-    width: Annotated[float, Field(gt=0, le=8)] = 1.0,
+    width: Width = 1.0,
     in_channels: Channels = 3,
     num_classes: Classes = 1000,
     seed: Seed = 0,

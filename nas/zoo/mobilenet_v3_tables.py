@@ -71,13 +71,15 @@ def power_of_2(expansions: tuple[Width, Width, Width] = EXPANSIONS) -> Table:
 
 def widened(table: Table, factor: float = 1.25) -> Table:
     """Every width times `factor`, as a multiple of 8, and the last block once more."""
-    rows = [
-        replace(row, **{name: multiple_of_8(getattr(row, name) * factor) for name in ("expanded", "out")})
+
+    def wide(width: int) -> int:
+        return width and multiple_of_8(width * factor)
+
+    rows = tuple(
+        replace(row, expanded=wide(row.expanded), out=wide(row.out), squeezed=wide(row.squeezed))
         for row in (*table.rows, table.rows[-1])
-    ]
-    rows = [replace(row, squeezed=row.squeezed and multiple_of_8(row.squeezed * factor)) for row in rows]
-    stem, last, hidden = (multiple_of_8(width * factor) for width in (table.stem, table.last, table.hidden))
-    return replace(table, stem=stem, rows=tuple(rows), last=last, hidden=hidden)
+    )
+    return replace(table, stem=wide(table.stem), rows=rows, last=wide(table.last), hidden=wide(table.hidden))
 
 
 TOY = Table(

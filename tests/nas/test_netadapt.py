@@ -177,6 +177,10 @@ def test_depths_are_learned_too(tmp_path: Path) -> None:
     directory = run(tmp_path / "run", config)
     score = directory.result("emit")["results"][""]["best"]["score"]
     assert score["rmse"] > 0 and 0 <= score["delta1"] <= 1
+    assert (tmp_path / "run" / "deploy" / "depths.py").exists()
+    again = run(tmp_path / "again", config.model_copy(update={"source": str(tmp_path / "run")}))
+    assert again.result("search") == directory.result("search")
+    assert again.result("emit")["results"][""]["best"]["score"] == score
 
 
 def test_latency_can_be_measured_here(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def train(
 ) -> None:
     """Train the networks of a search again, without searching anew.
 
-    They start from fresh weights: train longer, by a teacher, or beside other baselines. The new run takes over the
-    profile and the architectures of RUN and ends like a search: with deploy/, report.json and plots, by default in
-    RUN-train. RUN stays as it is. What is not given is as in RUN.
+    They start from fresh weights (netadaptv2: as in the search): train longer, by a teacher, or beside other baselines.
+    The new run takes over the profile and the architectures of RUN and ends like a search: with deploy/, report.json
+    and plots, by default in RUN-train. RUN stays as it is. What is not given is as in RUN.
     """
 
     def work(say: Say) -> Answer:
@@ -67,8 +67,9 @@ def asked_for(epochs: int | None, teacher: str | None, baseline: str | None, ove
 
 def begin(run: Path, asked: dict[str, Any], running: Running, showing: Showing) -> Answer:
     """Configure a run on top of another, and do it."""
+    from nascc.nas.methods import adopted_names, find_method
     from nascc.nas.methods.configure import checked, merged
-    from nascc.nas.phases.adopted import finished_phases, searched
+    from nascc.nas.phases.adopted import finished_phases
     from nascc.tools.resumed import read_run
     from nascc.tools.searched import run_search
 
@@ -77,7 +78,7 @@ def begin(run: Path, asked: dict[str, Any], running: Running, showing: Showing) 
         raise CommandError(
             f"'{run}' compresses a network; fine-tune longer with nascc compress --pool and --set retrain.epochs=N"
         )
-    finished_phases(run, searched(found))
+    finished_phases(run, adopted_names(find_method(found.method), found))
     values = merged(found.model_dump(mode="json"), asked) | {"source": str(run.absolute())}
     where = running.output or first_free(f"{run.name or 'run'}-train")
     return run_search(where, checked(type(found), values), running, wants_progress(showing), resume=False)
