@@ -31,7 +31,7 @@ SETTINGS = {
     "batch": 64,
     "options.blocks": 1,
     "elastic.levels": 3,
-    "dropout.steps": 40,
+    "dropout.steps": 100,
     "weights.batch_size": 16,
     "descent.samples": 3,
     "descent.layers": 3,
