@@ -35,7 +35,7 @@ class _Join(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         keep, rest = ctx.saved_tensors
         own = gradient * keep if ctx.needs_input_grad[0] else None
         source = None

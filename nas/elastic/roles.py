@@ -144,14 +144,14 @@ def _pools(node: Node) -> bool:
     read = arguments(node)
     rank = len(_sizes(node.all_input_nodes[0]))
     dims = {d % rank for d in read["dim"]}
-    return bool(dims) and dims <= {2, 3} and (read["keepdim"] or dims == {2, 3})
+    return bool(dims) and dims <= {2, 3} and (bool(read["keepdim"]) or dims == {2, 3})
 
 
 def _pads_sides(node: Node) -> bool:
     if node.target is not aten.constant_pad_nd.default:
         return False
     pad: Any = node.args[1]
-    return len(pad) <= 4 and (len(node.args) < 3 or node.args[2] == 0)
+    return len(pad) <= 4 and (len(node.args) < 3 or bool(node.args[2] == 0))
 
 
 def _flattens(node: Node) -> bool:

@@ -94,10 +94,10 @@ class Sliced:
             return
         if layer.depthwise:
             x, inputs = self._first(x, filters, node), 1
-        weight, bias = node.args[1], node.args[2] if len(node.args) > 2 else None
-        taken = self._constant(weight, (filters, inputs), layer, self.widths.kernels[index])
-        more = None if bias is None else self._constant(bias, (filters,))
-        args: list[Any] = [x, taken, more, *node.args[3:]]
+        _, weight, bias, *options = (*node.args, None)[: max(3, len(node.args))]
+        taken = self._constant(_constant(weight), (filters, inputs), layer, self.widths.kernels[index])
+        more = None if bias is None else self._constant(_constant(bias), (filters,))
+        args: list[Any] = [x, taken, more, *options]
         if layer.kind != "linear":
             margin = (layer.kernels[0] - self.widths.kernels[index]) // 2
             args[4] = [p - margin * d for p, d in zip(args[4], args[5], strict=True)]
@@ -109,7 +109,7 @@ class Sliced:
         if filters == 0:
             self._put(node, self.new[x], 0)
             return
-        held = [a if not _is_vector(a) else self._constant(a, (filters,)) for a in node.args[1:5]]
+        held = [None if a is None else self._constant(_constant(a), (filters,)) for a in node.args[1:5]]
         args = (self.new[x], *held, *node.args[5:])
         self._put(node, self._call(node, node.target, args, self._like(node, filters)), filters)
 
@@ -182,8 +182,8 @@ class Sliced:
     def _whole(self, node: Node) -> None:
         """A call that is not understood, with whole inputs."""
         value = node.meta.get("val")
-        has_channels = isinstance(value, Tensor) and value.ndim > 1
-        self._put(node, self._copied(node, None), int(value.shape[1]) if has_channels else 0)
+        channels = int(value.shape[1]) if isinstance(value, Tensor) and value.ndim > 1 else 0
+        self._put(node, self._copied(node, None), channels)
 
     def _copied(self, node: Node, total: int | None) -> Node:
         def operand(n: Node) -> Node:
@@ -191,7 +191,7 @@ class Sliced:
 
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), operand)
         shape = None if total is None else self._like(node, total)
-        return self._call(node, node.target, args, shape, kwargs)  # type: ignore[arg-type]
+        return self._call(node, node.target, args, shape, kwargs)
 
     def _like(self, node: Node, channels: int) -> list[int]:
         """The shape of a value of the large graph with other channels."""
@@ -261,8 +261,10 @@ class Sliced:
         return new
 
 
-def _is_vector(argument: Any) -> bool:
-    return isinstance(argument, Node) and argument.op == "get_attr"
+def _constant(argument: Any) -> Node:
+    """An operand that holds numbers of the network."""
+    assert isinstance(argument, Node) and argument.op == "get_attr", "layers own their numbers"
+    return argument
 
 
 VISITS: dict[Role, Callable[[Sliced, Node], None]] = {

@@ -70,7 +70,7 @@ class _Pass:
         for node in self.graph.nodes:
             role = self.layout.roles[node.name]
             if role is Role.OUTPUT:
-                return self.values[node.args[0]]  # type: ignore[index, no-any-return]
+                return self.values[node.all_input_nodes[0]]  # type: ignore[no-any-return]
             self.values[node] = self._value(node, role)
             self.alive[node] = self._alive(node, role)
             if (index := self.ends.get(node.name)) is not None:
@@ -83,7 +83,7 @@ class _Pass:
         if role is Role.CONSTANT:
             return g.get_constant(self.net.network, str(node.target))
         if role is Role.NORM and node.op == "call_module":
-            return self.net.network.get_submodule(str(node.target))(self.values[node.args[0]])  # type: ignore[index]
+            return self.net.network.get_submodule(str(node.target))(self.values[node.all_input_nodes[0]])
         if (index := self.calls.get(node.name)) is not None:
             return self._layer(node, self.layout.layers[index], self.chosen.get((index, True)))
         if role is Role.SUM:
@@ -102,10 +102,9 @@ class _Pass:
         if role is Role.FLATTEN:
             return self.alive[sources[0]] * run_length(node)
         if role is Role.PRODUCT:
-            return torch.minimum(*(self.alive[n] for n in node.args[:2]))  # type: ignore[index, misc]
+            return torch.minimum(*(self.alive[n] for n in _operands(node)))
         if role is Role.SUM:
-            sides = zip(node.args[:2], self._gone(node), strict=True)
-            counts = [self.alive[n] * ~gone for n, gone in sides]  # type: ignore[index]
+            counts = [self.alive[n] * ~gone for n, gone in zip(_operands(node), self._gone(node), strict=True)]
             return torch.maximum(*counts)
         return self._full(node)
 
@@ -115,7 +114,7 @@ class _Pass:
         return torch.tensor([count], device=self.x.device)
 
     def _layer(self, node: Node, layer: Layer, kernel: Picked | None) -> Tensor:
-        args = list(fx.node.map_arg(node.args, self.values.__getitem__))
+        args: list[Any] = [self.values[a] if isinstance(a, Node) else a for a in node.args]
         if kernel is None:
             return node.target(*args)  # type: ignore[operator, no-any-return]
         if kernel.values is None:
@@ -148,8 +147,8 @@ class _Pass:
 
     def _sum(self, node: Node) -> Any:
         operands = []
-        for operand, gone in zip(node.args[:2], self._gone(node), strict=True):
-            value = self.values[operand]  # type: ignore[index]
+        for operand, gone in zip(_operands(node), self._gone(node), strict=True):
+            value = self.values[operand]
             if bool(gone.any()):
                 value = value * _as_mask(~gone[:, None], value).to(value.dtype)
             operands.append(value)
@@ -193,6 +192,11 @@ def _joined(own: Tensor, source: Tensor, masks: Masks, layer: Layer) -> Tensor:
         return torch.lerp(source, own, keep)  # exact at 0 and 1
     steps = tuple(slice(None, None, step) for step in layer.stride)
     return join(own, source, keep, _as_mask(masks.rest[:, :most], own).to(own.dtype), most, steps)
+
+
+def _operands(node: Node) -> list[Node]:
+    """Both sides of a sum or product."""
+    return [a for a in node.args[:2] if isinstance(a, Node)]
 
 
 def _as_mask(mask: Tensor, value: Tensor) -> Tensor:

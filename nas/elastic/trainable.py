@@ -1,7 +1,7 @@
 """A graph in the IR as a module that trains: its batch norms are modules."""
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 from nascc.nas.regions.norms import with_norms
 from nascc.passes import demote
@@ -14,9 +14,11 @@ def trainable(graph: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.Gra
     for name, tensor in list(g.constants(module)):
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
-        held = owner._parameters if leaf in owner._parameters else owner._buffers
         own = tensor.detach().clone()
-        held[leaf] = type(tensor)(own) if leaf in owner._parameters else own
+        if leaf in owner._parameters:
+            owner._parameters[leaf] = nn.Parameter(own)
+        else:
+            owner._buffers[leaf] = own
     return with_norms(module).eval()
 
 

@@ -196,9 +196,9 @@ class Adaptation:
         draw, layers = rng(self.seed, "widened", iteration), self.settings.layers
         while True:
             for point in (*began, best):
-                arch = self._drawn(point, budget, layers, ATTEMPTS, draw)
-                if arch is not None and (cost := self.cost(arch)) <= budget:
-                    return Point(budget, arch, cost, self.score(arch))
+                other = self._drawn(point, budget, layers, ATTEMPTS, draw)
+                if other is not None and (cost := self.cost(other)) <= budget:
+                    return Point(budget, other, cost, self.score(other))
             if layers >= len(self.groups):
                 break
             layers *= 2

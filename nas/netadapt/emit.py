@@ -14,10 +14,11 @@ from nascc.nas.errors import LimitBroken
 from nascc.nas.netadapt.costing import CallableCost, MeasuredCost
 from nascc.nas.netadapt.goals import Goal, told
 from nascc.nas.netadapt.profile import limits, recalled
-from nascc.nas.netadapt.retrain import RETRAIN, trained
+from nascc.nas.netadapt.retrain import trained
 from nascc.nas.netadapt.search import SEARCH
 from nascc.nas.netadapt.study import Study, Workbench
 from nascc.nas.phases.networks import FOUND
+from nascc.nas.phases.retrain import RETRAIN
 from nascc.nas.regions.teacher import INPUT, OUTPUT
 from nascc.nas.run import RunDirectory
 

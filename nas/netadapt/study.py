@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -82,14 +83,15 @@ class Study:
         return described(self.space, place, config.resource)
 
     def _metering(self, run: RunDirectory) -> Callable[[fx.GraphModule, float], float]:
-        meter = meter_of(run, self)
+        study: Any = self  # meters ask it for its configuration, its target and its problem alone
+        meter = meter_of(run, study)
         initial = rebatched(self.space.graph, (self.config.batch, *self.config.image))
 
         def measure(graph: fx.GraphModule, initial_ms: float) -> float:
-            own = whole(self, graph)
+            own = whole(study, graph)
             if not initial_ms:
                 return meter.profile([], own)[1]
-            return meter.student(own, whole(self, initial), initial_ms)
+            return meter.student(own, whole(study, initial), initial_ms)
 
         return measure
 

@@ -40,7 +40,7 @@ class _Cost:
         self.rates = np.random.default_rng(seed).uniform(0.5, 1.5, LAYERS).tolist()
 
     def __call__(self, arch: Arch) -> float:
-        return sum(r * (LEVELS - 1 - k) for r, k in zip(self.rates, arch, strict=True)) / (LEVELS - 1)
+        return float(sum(r * (LEVELS - 1 - k) for r, k in zip(self.rates, arch, strict=True)) / (LEVELS - 1))
 
     def guess(self, arch: Arch) -> float:
         return self(arch)
