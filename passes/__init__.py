@@ -15,6 +15,7 @@ from nascc.passes.graph import check_graph
 from nascc.passes.merge_branches import MergeBranches
 from nascc.passes.merge_duplicates import MergeDuplicates
 from nascc.passes.pipeline import default_pipeline, parse_pipeline, without
+from nascc.passes.prune_channel_bypass import PruneChannelBypass
 from nascc.passes.replace_regions import Region, ReplaceRegions
 from nascc.passes.signature import Signature
 from nascc.passes.substitute_operators import SubstituteOperators
@@ -24,6 +25,7 @@ PASSES: tuple[type[Pass], ...] = (
     EvaluateConstants,
     EliminateIdentities,
     MergeDuplicates,
+    PruneChannelBypass,
     ExtractSuperkernel,
     FoldBatchNorm,
     MergeBranches,
@@ -50,6 +52,7 @@ __all__ = [
     "PassError",
     "PassResult",
     "PipelineError",
+    "PruneChannelBypass",
     "Region",
     "Reject",
     "ReplaceRegions",

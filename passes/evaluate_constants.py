@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch._ops import OpOverload
 from torch.fx import Node
 
 from nascc.passes import graph as g
-from nascc.passes.base import Numerics, Reject, RewritePass
+from nascc.passes.base import Numerics, Reject, Rewrite, RewritePass
 from nascc.passes.edit import Edit
 
 SMALL = 2**18
@@ -45,3 +45,38 @@ class EvaluateConstants(RewritePass[Tensor]):
         new = edit.constant(found, name)
         new.meta["dtype"] = g.dtype(edit.at)
         return new
+
+
+def to_evaluate(gm: fx.GraphModule, *, ranges: bool = False) -> list[Node]:
+    """Calls on constants that can be evaluated now, and `ranges` that lead to more; others follow from them."""
+    return [n for n in gm.graph.nodes if _leads_on(n, ranges) and _value(n) is not None]
+
+
+def evaluate(gm: fx.GraphModule, *, ranges: bool = False) -> tuple[Rewrite, ...]:
+    """Evaluate all of them, for passes that look at numbers."""
+    return tuple(r for node in list(gm.graph.nodes) if not node._erased for r in _evaluated(node, ranges))
+
+
+def _leads_on(node: Node, ranges: bool) -> bool:
+    """Is it a call on something, or one on nothing (a range, a filling) that a call on constants reads?"""
+    if node.op != "call_function" or node.all_input_nodes:
+        return node.op == "call_function"
+    return ranges and any(all(map(_depends_on_nothing, u.all_input_nodes)) for u in node.users if g.is_call(u))
+
+
+def _depends_on_nothing(node: Node) -> bool:
+    return g.is_constant(node) or (g.is_call(node) and not node.all_input_nodes)
+
+
+def _value(node: Node) -> Tensor | None:
+    found = EvaluateConstants().match(node)
+    return None if isinstance(found, Reject) else found
+
+
+def _evaluated(node: Node, ranges: bool) -> tuple[Rewrite, ...]:
+    if not _leads_on(node, ranges) or (value := _value(node)) is None:
+        return ()
+    edit = Edit(node)
+    new = EvaluateConstants().rewrite(edit, value)
+    edit.replace(node, new)
+    return (Rewrite(new.name, g.sources(node)),)

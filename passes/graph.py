@@ -173,7 +173,16 @@ def infer(target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     """Fake value of a call, from the fake values of the nodes among its arguments."""
     fake = fx.node.map_arg((args, kwargs), value)
     with _open_sizes_kept(fake):
+        if target is aten.constant_pad_nd.default:
+            return _padded(*fake[0][:2])
         return target(*fake[0], **fake[1])
+
+
+def _padded(x: Tensor, sides: list[int]) -> Tensor:
+    """What torch's own inference would say, which fixes open sizes to the example's."""
+    pairs = list(zip(sides[::2], sides[1::2], strict=True))[::-1]
+    ends = [(0, 0)] * (x.ndim - len(pairs)) + pairs
+    return x.new_empty([size + before + after for size, (before, after) in zip(x.shape, ends, strict=True)])
 
 
 def _open_sizes_kept(values: Any) -> AbstractContextManager[None]:

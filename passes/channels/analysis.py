@@ -1,6 +1,6 @@
 """The forward analysis: walks a graph once and notes, for every value, what is known of its channels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, fx
 from torch.fx import Node
 
-from nascc.passes.channels.facts import Facts, Step, layout_of, live, positions
-from nascc.passes.channels.moves import MOVES
-from nascc.passes.channels.pointwise import pointwise
+from nascc.passes import graph as g
+from nascc.passes.channels.facts import Facts, Link, Step, layout_of, live, positions, settled
+from nascc.passes.channels.moves import MOVES, joined_along
+from nascc.passes.channels.pointwise import of_constant, pointwise
 from nascc.passes.channels.weighted import WEIGHTED
 from nascc.passes.channels.windows import WINDOWS
 from nascc.passes.linear.threads import pinned
@@ -50,12 +51,11 @@ def analyse(gm: fx.GraphModule) -> Analysis:
     wherever operators carry these; what an unknown operator makes is live as a whole.
     """
     nodes = tuple(gm.graph.nodes)
-    number = {node: k for k, node in enumerate(nodes)}
     steps: dict[Node, Step] = {}
     origins: dict[Node, Origin] = {}
-    for node in nodes:
+    for number, node in enumerate(nodes):
         steps[node] = _step(node, lambda n: steps[n].facts)
-        origins[node] = _origin(node, steps[node], number, origins)
+        origins[node] = traced(steps[node], number, origins, steps[node].copies)
     return Analysis(nodes, steps, origins)
 
 
@@ -67,14 +67,18 @@ def _step(node: Node, known: Known) -> Step:
     value = node.meta.get("val")
     if not isinstance(value, Tensor):
         return Step(live(()))
+    if node.op == "get_attr" and value.ndim > 1 and any(g.is_call(u, torch.ops.aten.cat.default) for u in node.users):
+        layout = layout_of(node, joined_along(node))
+        return Step(settled(*of_constant(g.constant(node), layout)))
     tells_apart = node.op == "placeholder" and value.ndim > 1
     return Step(live(layout_of(node, 1 if tells_apart else None), value.dtype))
 
 
-def _origin(node: Node, step: Step, number: dict[Node, int], origins: dict[Node, Origin]) -> Origin:
+def traced(step: Step, number: int, origins: dict[Node, Origin], copies: Iterable[Link]) -> Origin:
+    """Where the channels that a step makes come from: those in `copies` from before, others from itself."""
     channel = positions(step.facts.layout)
-    source = torch.full_like(channel, number[node])
-    for link in step.copies:
+    source = torch.full_like(channel, number)
+    for link in copies:
         here, before = link.index >= 0, origins[link.operand]
         source = torch.where(here, link.gather(before.node), source)
         channel = torch.where(here, link.gather(before.channel), channel)

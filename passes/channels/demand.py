@@ -30,6 +30,7 @@ class Demand:
     needed: dict[Node, Tensor]
     active: dict[Node, list[bool]] = field(default_factory=dict)
     shown: dict[Node, int] = field(default_factory=dict)
+    apart: bool = False
 
     def kept(self, node: Node, axis: int) -> Tensor:
         """Indices of the channels that must exist along an axis of a value's layout."""
@@ -48,14 +49,16 @@ class Demand:
 
 
 @pinned
-def demand(analysis: Analysis) -> Demand:
+def demand(analysis: Analysis, *, apart: bool = False) -> Demand:
     """The least sets of channels with which every output of the graph can be computed as before.
 
     A channel must exist when an output of the graph, an unknown operator or a weight that is not zero reads it and it
     is not constant; when it is constant, but the border of a padded convolution would show (one of a value is enough:
-    it can stand for the others); and when it shares a tensor with one that must (the two sides of a sum).
+    it can stand for the others); and when it shares a tensor with one that must (the two sides of a sum). Not the
+    last `apart`: what would be needed if every reader had a tensor of its own.
     """
-    found = Demand(analysis, {n: torch.zeros(s.facts.layout, dtype=torch.bool) for n, s in analysis.steps.items()})
+    needed = {n: torch.zeros(s.facts.layout, dtype=torch.bool) for n, s in analysis.steps.items()}
+    found = Demand(analysis, needed, apart=apart)
     visited: set[Node] = set()
     for node in analysis.nodes:
         if node.op == "placeholder":
@@ -111,15 +114,15 @@ def _through_links(node: Node, links: tuple[Link, ...], found: Demand) -> None:
         active[:] = [True] * len(links)
     for link, carries in zip(links, active, strict=True):
         if carries:
-            _through(needed, link, found.needed[link.operand])
+            _through(needed, link, found.needed[link.operand], coupled=link.coupled and not found.apart)
             _at_least_one(found.needed[link.operand])
 
 
-def _through(needed: Tensor, link: Link, operand: Tensor) -> None:
+def _through(needed: Tensor, link: Link, operand: Tensor, *, coupled: bool) -> None:
     here = link.index >= 0
     if link.pinned:
         needed |= here
-    if link.coupled:
+    if coupled:
         needed |= link.gather(operand) & here
     operand.view(-1)[link.index[needed & here]] = True
 
@@ -140,6 +143,8 @@ def _through_mixer(node: Node, mixer: Mixer, found: Demand) -> None:
     if mixer.sees_border:
         added = _represent(inputs, used, constant & (value != 0), value)
         found.shown[node] = found.shown.get(node, 0) + added
+    if found.apart:
+        return
     alive = outputs.any(1) | inputs.any(1)
     for side in (outputs, inputs):
         _at_least_one_each(side, alive)

@@ -48,6 +48,8 @@ class Link:
 
     def gather(self, source: Tensor) -> Tensor:
         """`source`, in the operand's layout, seen through the link; whatever stands first where the index is -1."""
+        if not source.numel():
+            return source.new_zeros(self.index.shape)
         return source.reshape(-1)[self.index.clamp_min(0)]
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.fx import Node
 
 from nascc.passes import graph as g
-from nascc.passes.arguments import arguments
-from nascc.passes.channels.facts import Facts, Link, Step, positions, through
+from nascc.passes.arguments import arguments, is_number
+from nascc.passes.channels.facts import Facts, Link, Step, layout_of, positions, settled, through
+from nascc.passes.channels.pointwise import of_constant
 from nascc.passes.channels.reshaped import reshaped
 
 aten = torch.ops.aten
@@ -51,7 +52,7 @@ def _slice(node: Node, known: Known) -> Step | None:
             return None
         start, end, step = bounds
         index = index[(slice(None),) * dim + (slice(start, end, step),)]
-        return _step([Link(x, index)], known, copies=True)
+        return _step([Link(x, index, coupled=False)], known, copies=True)
     return _step([Link(x, index)], known, copies=False)
 
 
@@ -72,7 +73,7 @@ def _index_select(node: Node, known: Known) -> Step | None:
     if not g.is_constant(which):
         return None
     index = positions(layout).index_select(dim, g.constant(which))
-    return _step([Link(x, index)], known, copies=True)
+    return _step([Link(x, index, coupled=False)], known, copies=True)
 
 
 def _split(node: Node, known: Known) -> Step | None:
@@ -96,8 +97,6 @@ def _getitem(node: Node, known: Known) -> Step | None:
 
 def _cat(node: Node, known: Known) -> Step | None:
     values, dim = (*_arguments(node), 0)[:2]
-    if any(g.is_constant(x) for x in values):
-        return None
     sizes = [g.shape(x)[dim] for x in values]
     layouts = [known(x).layout for x in values]
     others = [tuple(s for k, s in enumerate(layout) if k != dim) for layout in layouts]
@@ -122,11 +121,76 @@ def _side_by_side(values: list[Node], layouts: list[tuple[int, ...]], sizes: lis
     return links
 
 
+def _slice_scatter(node: Node, known: Known) -> Step | None:
+    """A value with some of its channels, or all of it, replaced by those of another."""
+    a = arguments(node)
+    x, new, dim = a["self"], a["src"], a["dim"]
+    layout, size = known(x).layout, g.shape(x)[dim]
+    if g.same(g.shape(new)[dim], size) and a["step"] == 1:
+        return _unmixed([Link(new, positions(known(new).layout))], known)
+    if layout[dim] == 1 or any(
+        s != t for k, (s, t) in enumerate(zip(layout, known(new).layout, strict=True)) if k != dim
+    ):
+        return None
+    bounds = slice(a["start"], a["end"], a["step"])
+    if not all(b is None or isinstance(b, int) for b in (bounds.start, bounds.stop, bounds.step)):
+        return None
+    below, above = positions(layout).clone(), torch.full(layout, -1)
+    at = (slice(None),) * dim + (bounds,)
+    if above[at].shape != known(new).layout:
+        return None
+    below[at], above[at] = -1, positions(known(new).layout)
+    return _unmixed([Link(x, below), Link(new, above)], known)
+
+
+def _copy(node: Node, known: Known) -> Step | None:
+    """copy(x, y) is y, in the shape and type of x."""
+    x, new = _arguments(node)[:2]
+    sizes = g.shape(x), g.shape(new)
+    if len(sizes[0]) != len(sizes[1]) or not all(map(g.same, *sizes)):
+        return None
+    return _unmixed([Link(new, positions(known(new).layout))], known)
+
+
+def _unmixed(links: list[Link], known: Known) -> Step:
+    """Copies through an operator that can not itself lose channels."""
+    return Step(through(links, [known(link.operand) for link in links]), None, tuple(links))
+
+
+def _filled(node: Node, known: Known) -> Step | None:
+    """zeros, ones, full, and those like another value: one number everywhere."""
+    value = g.value(node)
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return None
+    number = _FILLS[node.target]
+    fill = arguments(node).get("fill_value") if number is None else number
+    if not is_number(fill):
+        return None
+    layout = layout_of(node, joined_along(node))
+    numbers = torch.full(layout, float(fill), dtype=value.dtype)  # type: ignore[arg-type]
+    return Step(settled(torch.ones(layout, dtype=torch.bool), numbers))
+
+
+def joined_along(node: Node) -> int | None:
+    """The axis along which the channels of a constant are told apart: that along which it is joined to others."""
+    dims: list[Any] = [(*u.args, 0)[1] for u in node.users if g.is_call(u, aten.cat.default)]
+    return int(dims[0]) if dims else (1 if len(g.shape(node)) > 1 else None)
+
+
 def _expand(node: Node, known: Known) -> Step | None:
     """expand: new dimensions in front, dimensions of 1 repeated; what is told apart stays so."""
     x: Any = node.args[0]
+    if g.is_constant(x):
+        return _expanded(node, g.constant(x))
     layout = known(x).layout
     return _step([Link(x, positions((1,) * (len(g.shape(node)) - len(layout)) + layout))], known, copies=False)
+
+
+def _expanded(node: Node, number: Tensor) -> Step:
+    """A constant expanded (to an open size, else it has been evaluated): told apart where it has several numbers."""
+    sizes = (1,) * (len(g.shape(node)) - number.ndim) + tuple(number.shape)
+    axis = next((k for k, size in enumerate(sizes) if size > 1), None)
+    return Step(settled(*of_constant(number, layout_of(node, axis))))
 
 
 def _repeat(node: Node, known: Known) -> Step | None:
@@ -164,6 +228,12 @@ def _pixel_shuffle(node: Node, known: Known) -> Step | None:
 
 _SHUFFLES = (aten.channel_shuffle.default, aten.native_channel_shuffle.default)
 
+_FILLS: dict[Any, float | None] = {
+    **dict.fromkeys([aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default], 0.0),
+    **dict.fromkeys([aten.ones.default, aten.ones_like.default], 1.0),
+    **dict.fromkeys([aten.full.default, aten.full_like.default, aten.new_full.default], None),
+}
+
 MOVES: dict[Any, Callable[[Node, Known], Step | None]] = {
     **dict.fromkeys(
         [aten.permute.default, aten.flip.default, aten.unsqueeze.default, aten.squeeze.dims, *_SHUFFLES], _by_running
@@ -175,6 +245,9 @@ MOVES: dict[Any, Callable[[Node, Known], Step | None]] = {
     aten.split_with_sizes.default: _split,
     operator.getitem: _getitem,
     aten.cat.default: _cat,
+    aten.slice_scatter.default: _slice_scatter,
+    aten.copy.default: _copy,
+    **dict.fromkeys(_FILLS, _filled),
     aten.expand.default: _expand,
     aten.repeat.default: _repeat,
     aten.pixel_shuffle.default: _pixel_shuffle,

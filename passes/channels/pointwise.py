@@ -11,10 +11,13 @@ from torch.fx import Node
 from nascc.passes import graph as g
 from nascc.passes.arguments import is_number
 from nascc.passes.channels.facts import Facts, Link, Step, positions, settled
+from nascc.passes.channels.selection import SIDES, Operand, taken
 
 aten = torch.ops.aten
-UNTAGGED = (aten.hardswish.default, aten.log_sigmoid.default, aten._to_copy.default, aten.masked_fill.Tensor)
+UNTAGGED = (aten.hardswish.default, aten.log_sigmoid.default, aten._to_copy.default, *SIDES)
 """Pointwise operators that torch does not tag as such."""
+
+Operands = dict[Node, Operand]
 
 
 def pointwise(node: Node, known: Callable[[Node], Facts]) -> Step | None:
@@ -63,34 +66,38 @@ def link_to(operand: Node, node: Node, layout: tuple[int, ...], into: tuple[int,
     return Link(operand, index, coupled=not repeated, pinned=pinned)
 
 
-def _evaluated(
-    node: Node, known: Callable[[Node], Facts], layout: tuple[int, ...]
-) -> tuple[Facts, list[tuple[Tensor, Tensor]]]:
-    """Facts of the call, from running it on what is known of its operands; and those, in the order of arguments."""
-    rank, operands = len(layout), []
-
-    def one(n: Node) -> Tensor:
-        if g.is_constant(n):
-            constant, value = of_constant(g.constant(n), layout)
-        else:
-            facts = known(n)
-            constant, value = (t.reshape(aligned(facts.layout, rank)) for t in (facts.constant, facts.value))
-        operands.append((constant.expand(layout), value.expand(layout)))
-        return value
-
-    args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), one)
+def _evaluated(node: Node, known: Callable[[Node], Facts], layout: tuple[int, ...]) -> tuple[Facts, Operands]:
+    """Facts of the call, from running it on what is known of its operands; and those."""
+    operands = {n: _operand(n, known, layout) for n in node.all_input_nodes}
+    args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: _as_argument(n, operands[n][1]))
     result: Tensor = node.target(*args, **kwargs)  # type: ignore[operator]
     constant = torch.ones(layout, dtype=torch.bool)
-    for known_here, _ in operands:
+    for known_here, _ in operands.values():
         constant = constant & known_here
+    for side, channels in taken(node, operands):
+        constant = constant | (channels & (operands[side][0] if isinstance(side, Node) else True))
     facts = settled(constant, result.expand(layout))
     if node.target is aten.mul.Tensor:
         by_zero = any(not isinstance(a, Node) and a == 0 for a in node.args)
         zero = torch.full(layout, by_zero)
-        for known_here, value in operands:
+        for known_here, value in operands.values():
             zero = zero | (known_here & (value == 0))
         facts = Facts(facts.constant | zero, torch.where(zero, 0.0, facts.value))
     return facts, operands
+
+
+def _operand(n: Node, known: Callable[[Node], Facts], layout: tuple[int, ...]) -> Operand:
+    if g.is_constant(n):
+        constant, value = of_constant(g.constant(n), layout)
+    else:
+        facts = known(n)
+        constant, value = (t.reshape(aligned(facts.layout, len(layout))) for t in (facts.constant, facts.value))
+    return constant.expand(layout), value.expand(layout)
+
+
+def _as_argument(n: Node, value: Tensor) -> Tensor:
+    """A number that an operator takes as a tensor of rank 0 must stay one."""
+    return value.reshape(-1)[0] if not g.shape(n) else value
 
 
 def of_constant(tensor: Tensor, layout: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -121,21 +128,20 @@ NEUTRAL: dict[Any, tuple[float | None, float]] = {
 """For x o y: the x that leaves y as it is (None: there is none), and the y that leaves x as it is."""
 
 
-def _copies(node: Node, links: tuple[Link, ...], operands: list[tuple[Tensor, Tensor]]) -> tuple[Link, ...]:
-    """Links where the other operand is neutral, so that the channel comes out unchanged."""
+def _copies(node: Node, links: tuple[Link, ...], operands: Operands) -> tuple[Link, ...]:
+    """Links to the side that a selection takes, or where the other operand is neutral: the channel is unchanged."""
+    unchanged = [*taken(node, operands), *_beside_neutral(node, operands)]
+    same = {link.operand: link for link in links if not link.pinned and _same_sizes(link.operand, node)}
+    return tuple(Link(x, torch.where(where, same[x].index, -1)) for x, where in unchanged if x in same)
+
+
+def _beside_neutral(node: Node, operands: Operands) -> list[tuple[Any, Tensor]]:
     neutral = NEUTRAL.get(node.target)
     if neutral is None or node.kwargs or len(node.args) != 2:
-        return ()
-    copies, seen = [], iter(operands)
-    sides = [next(seen) if isinstance(a, Node) else _number(a) for a in node.args]
-    if len(operands) < sum(isinstance(a, Node) for a in node.args):
-        return ()
-    for k, link in ((k, link) for k, a in enumerate(node.args) for link in links if link.operand is a):
-        other, wanted = sides[1 - k], neutral[1 - k]
-        if wanted is not None and other is not None and not link.pinned and _same_sizes(link.operand, node):
-            is_neutral = other[0] & (other[1] == wanted)
-            copies.append(Link(link.operand, torch.where(is_neutral, link.index, -1)))
-    return tuple(copies)
+        return []
+    sides = [operands[a] if isinstance(a, Node) else _number(a) for a in node.args]
+    pairs = zip(node.args, reversed(sides), reversed(neutral), strict=True)
+    return [(x, side[0] & (side[1] == w)) for x, side, w in pairs if side is not None and w is not None]
 
 
 def _number(argument: object) -> tuple[Tensor, Tensor] | None:

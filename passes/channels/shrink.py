@@ -7,7 +7,7 @@ from torch import Tensor, fx
 from torch.fx import Node
 
 from nascc.passes import graph as g
-from nascc.passes.base import Rewrite
+from nascc.passes.base import Decision, Rewrite
 from nascc.passes.channels.crop import Crop, crop_of, zero_shells
 from nascc.passes.channels.demand import Demand
 from nascc.passes.channels.folded import Folded, folded
@@ -49,6 +49,17 @@ def _smaller(node: Node, demand: Demand) -> tuple[Folded, Crop | None] | None:
     new = folded(node, mixer, demand)
     crop = None if conv is None else crop_of(conv, new.weight)
     return None if is_whole and crop is None else (new, crop)
+
+
+def described(layers: Layers) -> tuple[Decision, ...]:
+    """What layers lose, in words."""
+    return tuple(_described(node, *layer) for node, layer in layers.items())
+
+
+def _described(node: Node, layer: Folded, crop: Crop | None) -> Decision:
+    weight = layer.weight if crop is None else crop.apply(layer.weight)
+    sizes = ("x".join(map(str, w)) for w in (g.shape(node.all_input_nodes[1]), weight.shape))
+    return Decision(g.module_path(node), f"weight {' -> '.join(sizes)}")
 
 
 class Shrinking:

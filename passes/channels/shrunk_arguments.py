@@ -25,6 +25,8 @@ class Run(Protocol):
 
     def stands_for(self, node: Node) -> Node: ...
 
+    def constant(self, edit: Edit, value: Tensor, name: str, like: Node) -> Node: ...
+
     def narrowed(self, edit: Edit, like: Node, value: Tensor, node: Node, name: str | None = None) -> Node: ...
 
 
@@ -128,8 +130,16 @@ def _getitem(run: Run, edit: Edit, node: Node) -> Node:
 def _cat(run: Run, edit: Edit, node: Node) -> Node:
     values: Any = node.args[0]
     links, active = run.steps[node].links or (), run.demand.active[node]
-    left = [run.stands_for(x) for x, link, a in zip(values, links, active, strict=True) if a]
+    dim = (*node.args, 0)[1]
+    left = [_joined(run, edit, x, dim) for x, link, a in zip(values, links, active, strict=True) if a]
     return left[0] if len(left) == 1 else edit.call(aten.cat.default, left, *node.args[1:])
+
+
+def _joined(run: Run, edit: Edit, x: Node, dim: Any) -> Node:
+    """What is joined, or of a constant the numbers that are left."""
+    if not g.is_constant(x) or len(kept := run.demand.kept(x, dim)) == g.shape(x)[dim]:
+        return run.stands_for(x)
+    return run.constant(edit, g.constant(x).index_select(dim, kept), str(x.target), x)
 
 
 def _padded(run: Run, edit: Edit, node: Node) -> Node:

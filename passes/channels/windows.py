@@ -62,9 +62,11 @@ def _padded(node: Node, known: Known) -> Step | None:
     facts, fill = known(x), fill or 0
     if not isinstance(fill, (int, float)) or not all(isinstance(s, int) for s in sides):
         return None
-    rank, constant, value, index = len(facts.layout), facts.constant, facts.value, positions(facts.layout)
+    constant, value, index = facts.constant, facts.value, positions(facts.layout)
+    moved = False
     for k, (before, after) in enumerate(zip(sides[::2], sides[1::2], strict=True)):
-        if facts.layout[rank - 1 - k] == 1:
+        if not _told_apart(x, facts, k):
+            moved = moved or before or after
             constant = constant & (value == fill) if before or after else constant
             continue
         if min(before, after) < 0:
@@ -72,7 +74,13 @@ def _padded(node: Node, known: Known) -> Step | None:
         ends = [0, 0] * k + [before, after]
         constant, value = pad(constant, ends, value=True), pad(value, ends, value=fill)
         index = pad(index, ends, value=-1)
-    return Step(settled(constant, value), (Link(x, index),))
+    return Step(settled(constant, value), (Link(x, index),), () if moved else (Link(x, index),))
+
+
+def _told_apart(x: Node, facts: Facts, k: int) -> bool:
+    """Are channels told apart along the k-th dimension from the back, or is that the one channel of an image?"""
+    dim = len(facts.layout) - 1 - k
+    return facts.layout[dim] != 1 or (dim == 1 and facts.constant.numel() == 1 and g.same(g.shape(x)[1], 1))
 
 
 _SIZED = "max_pool{}d.default adaptive_avg_pool{}d.default upsample_nearest{}d.vec reflection_pad{}d.default "

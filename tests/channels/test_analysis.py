@@ -11,6 +11,7 @@ from torch.fx import Node
 from torch.nn import functional as F
 
 from kit import ir, randomised
+from nascc.passes import EvaluateConstants, run_pass
 from nascc.passes.channels import Analysis, Facts, analyse
 from random_modules import Call
 from structured_zeros import drawn
@@ -154,3 +155,70 @@ def test_open_sizes_are_not_told_apart() -> None:
     found = analyse(gm)
     (output,) = next(iter(gm.graph.find_nodes(op="output"))).args[0]
     assert found.facts(output).layout == (1, 1)
+
+
+MASK = torch.tensor([True, False, False, True]).reshape(1, -1, 1, 1)
+
+
+def scattered(x: Tensor) -> Tensor:
+    y = x.exp()
+    y[:, 1:3] = x[:, :2]
+    return y
+
+
+COPIES = {
+    "a selection": (lambda x: torch.where(MASK, x, x.exp()), [0, None, None, 3]),
+    "of a number": (lambda x: torch.where(MASK, 0.0, x), [None, 1, 2, None]),
+    "a filled mask": (lambda x: x.masked_fill(MASK, 0.5), [None, 1, 2, None]),
+    "a selection by place": (lambda x: torch.where(torch.arange(6) < 3, x, x.exp()), [None] * 4),
+    "a selection by value": (lambda x: torch.where(x > 0, x, x.exp()), [None] * 4),
+    "more channels": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 1)), [None, 0, 1, 2, 3, None]),
+    "a border": (lambda x: F.pad(x, (0, 0, 1, 1)), [None] * 4),
+    "of one channel": (lambda x: F.pad(x[:, 2:3], (0, 0, 0, 0, 1, 0)), [None, 2]),
+    "a scattered slice": (scattered, [None, 0, 1, None]),
+    "an expanded mask": (lambda x: x * MASK.float().expand(x.shape), [0, None, None, 3]),
+    "beside zeros": (lambda x: torch.cat([x[:, 1:], x.new_zeros(x.shape[0], 1, 6, 6)], 1), [1, 2, 3, None]),
+}
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("name", COPIES)
+def test_copies(name: str, is_open: bool) -> None:
+    """Which channel of the input each channel is, with a batch of two or an open one."""
+    function, wanted = COPIES[name]
+    gm = ir(Call(function, name), X, dynamic=({0: torch.export.Dim("N")},) if is_open else None)
+    run_pass(EvaluateConstants(), gm)
+    found = check(gm, X)
+    (output,) = next(iter(gm.graph.find_nodes(op="output"))).args[0]
+    x = found.nodes.index(next(iter(gm.graph.find_nodes(op="placeholder"))))
+    origin = found.origins[output]
+    pairs = zip(origin.node.reshape(-1).tolist(), origin.channel.reshape(-1).tolist(), strict=True)
+    got = [channel if node == x else None for node, channel in pairs]
+    assert got == wanted
+
+
+CONSTANT = {
+    "a selection of numbers": (lambda x: torch.where(MASK, 2.0, x), [2.0, None, None, 2.0]),
+    "a filled mask": (lambda x: x.masked_fill(MASK, 0.5), [0.5, None, None, 0.5]),
+    "more channels": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 1), value=3.0), [3.0, None, None, None, None, 3.0]),
+    "beside ones": (lambda x: torch.cat([x[:, :3], torch.ones(x.shape[0], 1, 6, 6)], 1), [None, None, None, 1.0]),
+}
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("name", CONSTANT)
+def test_constant_channels(name: str, is_open: bool) -> None:
+    function, wanted = CONSTANT[name]
+    gm = ir(Call(function, name), X, dynamic=({0: torch.export.Dim("N")},) if is_open else None)
+    run_pass(EvaluateConstants(), gm)
+    found = check(gm, X)
+    (output,) = next(iter(gm.graph.find_nodes(op="output"))).args[0]
+    facts = found.facts(output)
+    pairs = zip(facts.constant.reshape(-1).tolist(), facts.value.reshape(-1).tolist(), strict=True)
+    assert [value if constant else None for constant, value in pairs] == wanted
+
+
+def test_padding_keeps_an_open_batch_open() -> None:
+    gm = ir(Call(lambda x: F.pad(x, (0, 1, 2, 0, 0, 3)), "pad"), X, dynamic=({0: torch.export.Dim("N")},))
+    (output,) = next(iter(gm.graph.find_nodes(op="output"))).args[0]
+    assert not isinstance(output.meta["val"].shape[0], int) and output.meta["val"].shape[1:] == (7, 8, 7)
