@@ -28,13 +28,13 @@ NETWORKS = (Mobile, Plain, Mixed)
 ZOO = {
     "netadapt_toy": (1, 24, 24),
     "fastdepth_toy": (3, 48, 48),
-    "mobilenet_v1": (3, 64, 64),
-    "mobilenet_v2": (3, 64, 64),
-    "mobilenet_v3_large": (3, 64, 64),
-    "mobilenet_v3_pow2": (3, 64, 64),
-    "efficientnet_b0": (3, 64, 64),
-    "resnet18": (3, 64, 64),
-    "fastdepth": (3, 64, 64),
+    "mobilenet_v1": (3, 32, 32),
+    "mobilenet_v2": (3, 32, 32),
+    "mobilenet_v3_large": (3, 32, 32),
+    "mobilenet_v3_pow2": (3, 32, 32),
+    "efficientnet_b0": (3, 32, 32),
+    "resnet18": (3, 32, 32),
+    "fastdepth": (3, 32, 32),
 }
 
 
