@@ -56,7 +56,7 @@ def test_python_example_runs(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
     ("start", "end", "commands"),
     [
         ("## A budget", "## A trained network", ["search", "train"]),
-        ("## A trained network", "## A trained model", ["compress"]),
+        ("## A trained network", "## A trained model", ["compress", "search"]),
         ("## A trained model", "## On the board", ["fuse", "check", "bench"]),
         (
             "## On the board",
