@@ -16,9 +16,10 @@ from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.profile import profiled_goals
 from nascc.nas.hant.study import Study, Workbench
 from nascc.nas.phases.goals import PROFILE
-from nascc.nas.phases.jobs import Job, Tell, run_jobs
+from nascc.nas.phases.jobs import Job, Tell
 from nascc.nas.phases.networks import FOUND
-from nascc.nas.phases.retrain import go_through, rows_of
+from nascc.nas.phases.retrain import go_through
+from nascc.nas.phases.trainings import run_trainings
 from nascc.nas.regions import Chain
 from nascc.nas.regions.norms import Norm
 from nascc.nas.run import RunDirectory
@@ -53,18 +54,7 @@ class Finetune:
         workers = min(os.cpu_count() or 1, len(students))
         shared = study if workers == 1 else None
         jobs = [Job(s.name, finetune, (study.config, run.path, s, shared)) for s in students]
-        done: dict[str, tuple[int, int]] = {}
-
-        def tell(name: str, steps: int, total: int, shown: dict[str, Any]) -> bool:
-            done[name] = (steps, total)
-            run.progress.update(self.name, sum(d for d, _ in done.values()), len(jobs) * total, network=name, **shown)
-            return run.stopping.reason is not None
-
-        run.stopping.announce = lambda: None
-        results = run_jobs(jobs, workers, tell)
-        for result in results:
-            for epoch, row in enumerate(rows_of(result["series"]), 1):
-                run.journal.write(self.name, epoch, network=result["name"], **row)
+        results = run_trainings(run, self.name, jobs, workers)
         run.finish(self.name, {"networks": results})
 
 

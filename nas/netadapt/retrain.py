@@ -1,6 +1,5 @@
 """The phase that trains what was found, and what it is compared with, all alike."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.rivals import rivals
 from nascc.nas.netadapt.search import SEARCH
 from nascc.nas.netadapt.study import Study, Workbench
-from nascc.nas.phases.jobs import Job, Tell, run_jobs
+from nascc.nas.phases.jobs import Job, Tell
 from nascc.nas.phases.networks import FOUND
-from nascc.nas.phases.retrain import RETRAIN, TEACHER, go_through, rows_of, teacher_at
+from nascc.nas.phases.retrain import RETRAIN, TEACHER, go_through, teacher_at
+from nascc.nas.phases.trainings import run_trainings
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import write_whole
 from nascc.nas.train import Training, judge
@@ -52,18 +52,7 @@ class Retrain:
         run.phase_folder(self.name)
         networks = list(networks_of(run, study))
         jobs = [Job(n.name, train, (study.config, run.path, n)) for n in networks]
-        done: dict[str, tuple[int, int]] = {}
-
-        def tell(name: str, steps: int, total: int, shown: dict[str, Any]) -> bool:
-            done[name] = (steps, total)
-            run.progress.update(self.name, sum(d for d, _ in done.values()), len(jobs) * total, network=name, **shown)
-            return run.stopping.reason is not None
-
-        run.stopping.announce = lambda: None
-        results = run_jobs(jobs, os.cpu_count() or 1, tell)
-        for result in results:
-            for epoch, row in enumerate(rows_of(result["series"]), 1):
-                run.journal.write(self.name, epoch, network=result["name"], **row)
+        results = run_trainings(run, self.name, jobs)
         run.finish(self.name, {"networks": results})
 
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from nascc.nas.core.randomness import derive, rng
 from nascc.nas.errors import Stopped
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import costs_of, described_space, found_arch, goals_of, limits_of
-from nascc.nas.phases.jobs import Job, Tell, run_jobs
+from nascc.nas.phases.jobs import Job, Tell
 from nascc.nas.phases.networks import FOUND, Network, Resized
 from nascc.nas.phases.problem import Problem
 from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.phases.rivals import rivals
+from nascc.nas.phases.trainings import run_trainings
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.state import Saved, read_state, write_state
 from nascc.nas.train import Network as Teacher
@@ -42,19 +43,7 @@ class Retrain:
         networks, folder = self._networks(run), run.phase_folder(self.name)
         teacher = path if (path := run.path / TEACHER).exists() else None
         jobs = [Job(n.name, train_network, (run.config_as(RunConfig), n, folder, teacher)) for n in networks]
-        done: dict[str, tuple[int, int]] = {}
-
-        def tell(name: str, steps: int, total: int, shown: dict[str, Any]) -> bool:
-            done[name] = (steps, total)
-            sum_done, sum_total = sum(d for d, _ in done.values()), len(jobs) * total
-            run.progress.update(self.name, sum_done, sum_total, network=name, **shown)
-            return run.stopping.reason is not None
-
-        run.stopping.announce = lambda: None  # jobs look for requests to stop
-        results = run_jobs(jobs, os.cpu_count() or 1, tell)
-        for network, result in zip(networks, results, strict=True):
-            for epoch, row in enumerate(rows_of(result["series"]), 1):
-                run.journal.write(self.name, epoch, network=network.name, **row)
+        results = run_trainings(run, self.name, jobs)
         run.finish(self.name, {"networks": results})
 
     def rehearse(self, run: RunDirectory) -> dict[str, Timed]:
@@ -165,9 +154,3 @@ def teacher_at(path: Path) -> Teacher | None:
         return None
     program = torch.export.load(path).module()
     return program.forward  # as a module it refuses eval(), which it is in already
-
-
-def rows_of(series: dict[str, list[float]]) -> Iterator[dict[str, float]]:
-    """One row an epoch."""
-    for values in zip(*series.values(), strict=True):
-        yield dict(zip(series, values, strict=True))
