@@ -1,15 +1,19 @@
-"""What a step of ordered dropout takes, against a plain step of the same batch and one step for each sub-network."""
+"""What a step of ordered dropout takes, against a plain step of the same batch; what published networks cost."""
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
+from nascc.compiler.macs import count_macs
 from nascc.nas.elastic import ElasticNet, ElasticSpace
 from nascc.nas.elastic.ordered_dropout import OrderedDropout
+from nascc.nas.elastic.published import other_macs, published_graph, read_published
 from nascc.nas.regions.teacher import captured_for
 from nascc.nas.zoo.registry import find_architecture
+from nascc.passes.blocks import rebatched
 
 ROUNDS = 12
 CASES = {"netadapt_toy": ((1, 24, 24), 64), "mobilenet_v1": ((3, 96, 96), 16), "mobilenet_v3_pow2": ((3, 96, 96), 16)}
@@ -42,3 +46,11 @@ def report_steps() -> None:
             f"{name} at {'x'.join(map(str, image))}, batch {batch}: {second / first:.2f} x a plain step "
             f"({1e3 * second:.0f} and {1e3 * first:.0f} ms of CPU); sub-networks one by one would be {batch} steps"
         )
+
+
+def report_macs(table: Path, image: tuple[int, int, int]) -> None:
+    """Print the multiply-accumulates of an image, in millions: of convolutions and linear layers, and with the rest."""
+    graph = rebatched(published_graph(read_published(table), image), (1, *image))
+    own = count_macs(graph)
+    print(f"{table.name}: {own / 1e6:.1f} M of convolutions and linear layers")
+    print(f"{(own + other_macs(graph)) / 1e6:.1f} M with pooling, scaling of channels and residual sums")
