@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nascc.nas.costs import Deployment, Describer
+from nascc.nas.costs import Deployment
 from nascc.nas.costs.metrics import UNITS
-from nascc.nas.hant.costing import Costs, Pieces, describe_pieces, metrics_known
+from nascc.nas.hant.costing import Costs, metrics_known
 from nascc.nas.hant.goals import LATENCY, Goal, goals_of, metrics_of
 from nascc.nas.hant.measured import measured_costs
 from nascc.nas.hant.meters import meter_of
+from nascc.nas.hant.pieces import Pieces, describe_pieces
 from nascc.nas.hant.study import Study, Workbench
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
@@ -32,7 +33,7 @@ class Profile:
         """
         study = self.bench.study(run)
         tell = lambda done, total: run.progress.update(self.name, done, total)  # noqa: E731
-        pieces = describe_pieces(study.space, Describer(study.deployment, run.phase_folder(self.name)), tell)
+        pieces = describe_pieces(study.space, study.deployment, run.phase_folder(self.name), tell)
         tables = self._tables(run, study, pieces)
         others = [self._elsewhere(study, run, name) for name in study.config.also]
         ranges = {metric: tables[metric].range for metric in metrics_of(study.config)}
@@ -52,7 +53,7 @@ class Profile:
         """Latencies on another target, for which candidates are trained too."""
         place = Deployment(load_target(name), study.config.batch)
         (metric,) = metrics_known(place, (LATENCY,))
-        return describe_pieces(study.space, Describer(place, run.phase_folder(f"{self.name}/{name}"))).costs(metric)
+        return describe_pieces(study.space, place, run.phase_folder(f"{self.name}/{name}")).costs(metric)
 
 
 def costs_of(profile: Mapping[str, Any]) -> dict[str, Costs]:

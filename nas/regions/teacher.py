@@ -30,7 +30,7 @@ from nascc.passes.blocks import (
     rebatched,
 )
 
-BATCH = 7
+BATCH = 37
 """Images that a module is captured with: a size that nothing else in a network has."""
 INPUT, OUTPUT = "images", "scores"
 ACTIVATION = "relu"
