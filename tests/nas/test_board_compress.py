@@ -82,7 +82,8 @@ def test_cut_off_resumed_repaired_and_kept(tmp_path: Path, monkeypatch: pytest.M
     lines = (run / PROFILE / "measured.jsonl").read_text().splitlines()
     search, profile = result_of(run, "search"), result_of(run, PROFILE)
     limit, tried = profile["limits"][""]["latency"], search["measured"]
-    assert fleet.measured == len(lines) - 5 + 3 * (len(SHARES) + len(tried) + 1), "what was measured is not measured again"
+    whole = len(SHARES) + len(tried) + 1
+    assert fleet.measured == len(lines) - 5 + 3 * whole, "what was measured is not measured again"
     assert limit == pytest.approx(0.8 * profile["tables"]["latency"]["teacher"])
     assert search["repaired"] is True and 2 <= len(tried) <= 1 + FINALISTS
     assert tried[0]["measured_ms"] > limit >= tried[-1]["measured_ms"] == search["cost"]["latency"]
