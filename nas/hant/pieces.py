@@ -1,7 +1,6 @@
 """What every operator adds to the network among its neighbours, compiled for a deployment."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -70,7 +69,7 @@ def describe_pieces(
     """
     compiler, done, total = _Compiler(place, Store(place.identity, folder)), count(1), sum(space.choices)
     tell = (lambda: None) if told is None else lambda: told(next(done), total)
-    with compiler.saving():
+    with compiler.store.saving():
         around = neighbourhoods(space.teacher, place.batch)
         rows = tuple(compiler.row(space, slot, one, tell) for slot, one in enumerate(around))
     return Pieces(rows, compiled_for(space.teacher.at_batch(place.batch), place))
@@ -100,14 +99,6 @@ class _Compiler:
             found = Description(*compiled_for(make(), self.place))
             self.store.put(key, found)
         return found.kernels, found.params
-
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """Write what is new at the end, also after an error. Raises OSError."""
-        try:
-            yield
-        finally:
-            self.store.save()
 
 
 def _holding(around: Neighbourhood, op: Op, ctx: Ctx, batch: int) -> fx.GraphModule:

@@ -57,7 +57,9 @@ def test_networks_of_the_zoo(name: str, photographs: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "regnety_002", "mobilenetv3_small_100"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "regnety_002", "mobilenetv3_small_100", "convnext_atto", "ghostnet_100", "edgenext_xx_small"]
+)
 def test_networks_of_timm(name: str, photographs: Path, tmp_path: Path, vision: tuple[ModuleType, ModuleType]) -> None:
     torch.manual_seed(0)
     module = vision[0].create_model(name, num_classes=4).eval()

@@ -71,7 +71,7 @@ def test_all_solutions_are_those_of_brute_force(p: Program, share: float) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(programs(), st.integers(1, 40), st.sampled_from(SHARES))
 def test_many_solutions_are_those_of_brute_force(p: Program, count: int, share: float) -> None:
     check(p, count, share)
