@@ -6,12 +6,14 @@ from typing import Any
 
 from nascc.nas.costs import Deployment
 from nascc.nas.costs.metrics import UNITS
+from nascc.nas.errors import BudgetInfeasible
 from nascc.nas.hant.costing import Costs, metrics_known
-from nascc.nas.hant.goals import LATENCY, Goal, goals_of, metrics_of
+from nascc.nas.hant.goals import LATENCY, Goal, Range, goals_of, metrics_of
 from nascc.nas.hant.measured import measured_costs
 from nascc.nas.hant.meters import meter_of
 from nascc.nas.hant.pieces import Pieces, describe_pieces
 from nascc.nas.hant.study import Study, Workbench
+from nascc.nas.hant.teach import idle_blocks, told_idle
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
 from nascc.runtime.profile import load_target
@@ -37,7 +39,7 @@ class Profile:
         tables = self._tables(run, study, pieces)
         others = [self._elsewhere(study, run, name) for name in study.config.also]
         ranges = {metric: tables[metric].range for metric in metrics_of(study.config)}
-        goals = goals_of(study.config, ranges)
+        goals = _goals(study, ranges)
         wanted = _wanted(study, [*tables.values(), *others])
         run.finish(self.name, _result(study, tables, goals, wanted))
 
@@ -67,6 +69,16 @@ def costs_of(profile: Mapping[str, Any]) -> dict[str, Costs]:
 def profiled_goals(profile: Mapping[str, Any]) -> tuple[Goal, ...]:
     """The goals of a finished profile."""
     return tuple(Goal(name, dict(limits)) for name, limits in profile["limits"].items())
+
+
+def _goals(study: Study, ranges: Mapping[str, Range]) -> tuple[Goal, ...]:
+    """Raises BudgetInfeasible, also with a reason that is in the weights, BadBudget."""
+    try:
+        return goals_of(study.config, ranges)
+    except BudgetInfeasible as error:
+        if idle := idle_blocks(study.teacher):
+            raise BudgetInfeasible(f"{error}; {told_idle(idle)}") from error
+        raise
 
 
 def _wanted(study: Study, tables: list[Costs]) -> list[list[int]]:
