@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from onnx import ModelProto
@@ -13,7 +14,7 @@ from nascc.nas.core import Arch
 from nascc.nas.core.randomness import rng
 from nascc.nas.hant.costing import Costs
 from nascc.nas.hant.goals import LATENCY
-from nascc.nas.hant.pieces import added, fresh_block, identity_of
+from nascc.nas.hant.pieces import added, holding, identity_of
 from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import Study
 from nascc.nas.program import Program, uniform_under
@@ -95,10 +96,7 @@ def _group(study: Study, slot: int, around: Neighbourhood) -> tuple[Piece, ...]:
     (entry,) = around.graph.graph.find_nodes(op="placeholder")
     shape = tuple(map(int, g.shape(entry)[1:]))
     own = _piece(study, lambda: around.graph, shape)
-    others = [
-        _piece(study, lambda op=op: around.holding(fresh_block(op, ctx, batch)), shape)
-        for op in study.space.slots[slot].ops[1:]
-    ]
+    others = [_piece(study, partial(holding, around, op, ctx, batch), shape) for op in study.space.slots[slot].ops[1:]]
     return own, *others, _piece(study, lambda: around.alone, ctx.shape)
 
 

@@ -89,7 +89,7 @@ class _Compiler:
         for op in own.ops[1:]:
             tell()
             key = f"{around.key} {name_of((op, ctx))}"
-            held.append(self.compiled(key, partial(_holding, around, op, ctx, self.place.batch)))
+            held.append(self.compiled(key, partial(holding, around, op, ctx, self.place.batch)))
         return Row(tuple(held), self.compiled(f"{around.key} alone", lambda: around.alone), identity_of(own))
 
     def compiled(self, key: str, make: Callable[[], fx.GraphModule]) -> Compiled:
@@ -101,13 +101,9 @@ class _Compiler:
         return found.kernels, found.params
 
 
-def _holding(around: Neighbourhood, op: Op, ctx: Ctx, batch: int) -> fx.GraphModule:
-    return around.holding(fresh_block(op, ctx, batch))
-
-
-def fresh_block(op: Op, ctx: Ctx, batch: int) -> fx.GraphModule:
-    """An operator with random weights in nascc's IR: what it costs does not depend on them."""
-    return captured_block(randomise(op.make(ctx)), ctx, batch)
+def holding(around: Neighbourhood, op: Op, ctx: Ctx, batch: int) -> fx.GraphModule:
+    """A neighbourhood with an operator in place of its block; weights are random: costs do not depend on them."""
+    return around.holding(captured_block(randomise(op.make(ctx)), ctx, batch))
 
 
 def identity_of(slot: Slot) -> int | None:

@@ -212,8 +212,10 @@ class Picking:
         """Tables by which the student that was underestimated most costs what it does."""
         found = {}
         for metric, own in self.costs.items():
-            arch = max(tried, key=lambda arch, own=own, metric=metric: tried[arch][metric] / own.of(arch))
-            found[metric] = own.corrected(own.of(arch), tried[arch][metric] / min(self.allowed(metric), 1.0))
+            _, told, truth = max(
+                (cost[metric] / own.of(arch), own.of(arch), cost[metric]) for arch, cost in tried.items()
+            )
+            found[metric] = own.corrected(told, truth / min(self.allowed(metric), 1.0))
         return found
 
     def _broken(self, tried: Mapping[Arch, Mapping[str, float]]) -> Exception:
@@ -273,6 +275,12 @@ class Picking:
             self._run.journal.write(BOARD, len(self.measured), measured=ms, predicted=predicted)
             told = {"name": self.study.space.name_of(arch), "measured_ms": ms, "predicted_ms": predicted}
             self.measured.append(told)
+
+
+def _underestimated(pair: tuple[float, float]) -> float:
+    """How many times more something costs than was told."""
+    told, truth = pair
+    return truth / told
 
 
 def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:

@@ -57,14 +57,17 @@ def solve(
     rows, upper = _rows(program, others, overlap)
     relaxed = _relaxed(program, rows, upper)
     if relaxed is None:
-        return _none(program, others)
+        _require_others(program, others)
+        return None
     start = _start(program, relaxed, solver.gap, others, overlap)
     if start is not None and _room(program, relaxed, start) <= solver.gap * abs(relaxed.bound):
         return start
     allowed = _worth_it(program, relaxed, start)
     found = _integer(program, solver, rows, upper, allowed)
     if found is None:
-        return start or _none(program, others)
+        if start is None:
+            _require_others(program, others)
+        return start
     found = improved(program, found, others=others, overlap=overlap, allowed=allowed)
     return found if start is None or program.objective(found) < program.objective(start) else start
 
@@ -194,8 +197,8 @@ def _chosen(program: Program, arch: Arch) -> list[int]:
     return [first + index for first, index in zip(program.offsets, arch, strict=False)]
 
 
-def _none(program: Program, others: Sequence[Arch]) -> None:
-    """No choice differs enough from others. Raises BudgetInfeasible, with what can be kept, where there are no others.
+def _require_others(program: Program, others: Sequence[Arch]) -> None:
+    """Raise BudgetInfeasible, with what can be kept, where no choice is left although there are no others.
 
     Fractions of operators may keep several budgets together that no whole ones do.
     """

@@ -99,7 +99,7 @@ def _is_bound(user: Node, constant: Node, batch: int) -> bool:
     """Is a constant as long as the batch because of it? Where the batch says little, only where it must be as long."""
     if batch >= TELLING:
         return constant.op == "call_function"
-    return g.is_call(user, aten.cat.default) and (*user.args, 0)[1] != 0
+    return g.is_call(user, aten.cat.default) and bool((*user.args, 0)[1] != 0)
 
 
 def _single(edit: Edit, constant: Node) -> Node:
