@@ -96,7 +96,7 @@ def _pays(costs: Costs, slot: int, index: int) -> bool:
 def _result(study: Study, tables: dict[str, Costs], goals: tuple[Goal, ...], wanted: list[list[int]]) -> dict[str, Any]:
     config = study.config
     ranges = {metric: tables[metric].range for metric in metrics_of(config)}
-    reachable = {metric: {"least": r.least, "most": r.teacher, "exact": True} for metric, r in ranges.items()}
+    reachable = {metric: {"least": r.least, "most": r.teacher, "exact": False} for metric, r in ranges.items()}
     asked = {m: f"ratio {config.ratio}" if m == LATENCY and config.ratio else config.budgets[m] for m in ranges}
     budget = {
         metric: {"asked": text, "at_most": [goal.limits[metric] for goal in goals]} for metric, text in asked.items()
