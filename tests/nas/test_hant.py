@@ -15,6 +15,7 @@ from nas.hant_kit import OPERATORS, pool_files, quick
 from nascc.compiler import compile
 from nascc.compiler.capture import captured_graph
 from nascc.nas.errors import BadBudget, BudgetInfeasible, LimitBroken, SearchError
+from nascc.nas.hant import meters
 from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.emit import EMIT
 from nascc.nas.hant.finetune import finetuned
@@ -274,6 +275,17 @@ def test_archs_are_different_students(tmp_path: Path) -> None:
         results = [built.build(arch).eval()(x) for arch in archs]
     assert len({tuple(map(float, r.flatten())) for r in results}) == len(archs)
     assert g.parameter_count(built.teacher.graph) > 0
+
+
+def test_latencies_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operator among its neighbours, and whole students, are run; how fast is not for a test to say."""
+    monkeypatch.setattr(meters, "ROUNDS", 4)
+    config = quick(operators=["cb_res_k1"], measured=True, target="cpu", ratio="0.99")
+    run = run_all(tmp_path / "run", config, until=PROFILE)
+    told, study = costs_of(run.result(PROFILE))["latency"], Study(config, run.path)
+    assert told.of(study.space.teacher_arch) == pytest.approx(told.teacher) and told.teacher > 0
+    for slot, row in zip(study.space.slots, told.table, strict=True):
+        assert len(row) == len(slot.ops) and (0.0 in row) == ("identity" in slot.names)
 
 
 def test_candidates_that_diverge_are_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

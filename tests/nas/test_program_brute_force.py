@@ -64,7 +64,7 @@ def check(p: Program, count: int, share: float) -> None:
     assert diverse(p, count, share) == diverse(p, count, share)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(programs(), st.sampled_from(SHARES))
 def test_all_solutions_are_those_of_brute_force(p: Program, share: float) -> None:
     check(p, 5, share)
