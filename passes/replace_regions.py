@@ -111,15 +111,16 @@ def _ends(graph: fx.GraphModule) -> tuple[Node, Node]:
 def _inlined(edit: Edit, region: Region, begin: Node) -> Node:
     """The calls of a region's graph on `begin`; its last value."""
     entry, last = _ends(region.graph)
+    path = ".".join(filter(None, region.name.split(".")))  # ranges such as 'layer1..layer2' name modules too
     made: dict[Node, Node] = {entry: begin}
     for node in region.graph.graph.nodes:
         if node.op == "get_attr":
-            made[node] = edit.constant(g.constant(node), f"{region.name}.{node.target}", like=node)
+            made[node] = edit.constant(g.constant(node), f"{path}.{node.target}", like=node)
         elif node.op == "call_function":
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), made.__getitem__)
             made[node] = edit.call(node.target, *args, **kwargs)
         if node.op in ("get_attr", "call_function"):
-            _remember(made[node], region.name, node)
+            _remember(made[node], path, node)
     return made[last]
 
 

@@ -265,3 +265,30 @@ def test_blocks_of_timm(name: str, vision: tuple[ModuleType, ModuleType]) -> Non
     assert len(find_places(gm)) == TIMM[name]
     with torch.no_grad():
         assert torch.equal(chained(gm, x), module(x))
+
+
+class Token(nn.Module):
+    """Something learned stands in front of the positions of every image, and something made for the batch is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 5)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x).flatten(2).mT
+        made = torch.ones(len(x), y.shape[1], dtype=x.dtype).cumsum(1)
+        y = torch.cat([self.token.expand(len(x), -1, -1), y + made[:, :, None]], 1)
+        return self.fc(y.square().mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_constants_made_for_the_batch_follow_it(batch: int) -> None:
+    whole, seven = graph(Token(), X[:batch]), graph(Token(), X)
+    open_one = loosened(whole)
+    expected = outputs(seven, [X])[0]
+    for count in (1, 3, 7):
+        torch.testing.assert_close(outputs(open_one, [X[:count]])[0], expected[:count], rtol=1e-12, atol=1e-12)
+    again = rebatched(loosened(rebatched(open_one, (7, 3, 16, 16))), (3, 3, 16, 16))
+    assert all(g.static_shape(n) is not None for n in again.graph.nodes if n.op == "call_function")
+    torch.testing.assert_close(outputs(again, [X[:3]])[0], expected[:3], rtol=1e-12, atol=1e-12)

@@ -153,3 +153,11 @@ def test_is_a_pass_like_others() -> None:
             return self.conv(x)  # type: ignore[no-any-return]
 
     check_pass(ReplaceRegions(), randomised(Tiny()), X, rewrites=0)
+
+
+def test_a_range_of_modules_gives_its_constants_a_path() -> None:
+    """Regions may be called after the first and last of several modules, or of values."""
+    gm, place = network(), find_places(network())[0]
+    run_pass(ReplaceRegions((Region("stages.0..stages.1.new", place.begin, place.end, conv(8, 8)),)), gm)
+    assert any(name.startswith("stages.0.stages.1.new.") for name, _ in g.constants(gm))
+    assert outputs(gm, [X])[0].shape == (2, 5)

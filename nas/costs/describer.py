@@ -1,7 +1,7 @@
 """Describe operators: capture, compile, count kernels; each distinct one once."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from torch import nn
@@ -56,13 +56,9 @@ class Describer:
         first, second = (self.operator(*piece) for piece in pieces)
         return meeting(first, second, (names[0], names[1]))
 
-    @contextmanager
-    def saving(self) -> Iterator[None]:
+    def saving(self) -> AbstractContextManager[None]:
         """Write what is new at the end, also after an error. Raises OSError."""
-        try:
-            yield
-        finally:
-            self.store.save()
+        return self.store.saving()
 
     def _describe(self, pieces: Sequence[Piece], key: str) -> Description:
         self.compiled += 1

@@ -1,6 +1,8 @@
 """Descriptions on disk, so that a second run compiles nothing again."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nascc.nas.costs.description import Description
@@ -45,6 +47,14 @@ class Store:
         document = {"schema": SCHEMA, "deployment": self.identity, "descriptions": found}
         write_whole(self.path, to_json(document).encode())
         self._new = 0
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Write what is new at the end, also after an error. Raises OSError."""
+        try:
+            yield
+        finally:
+            self.save()
 
     def _read(self) -> dict[str, Description]:
         if self.path is None or not self.path.exists():

@@ -1,24 +1,28 @@
-"""Latencies that are taken and not estimated: of every block between neighbours, and of the whole teacher."""
+"""Latencies that are taken and not estimated: of every operator among its neighbours, and of the whole teacher."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from onnx import ModelProto
-from torch import Tensor, fx, nn
+from torch import fx
 
 from nascc.compiler.capture import captured_graph
 from nascc.compiler.compile import compile
-from nascc.nas.core import Ctx, Op
-from nascc.nas.costs.random_weights import randomise
+from nascc.nas.core import Arch
+from nascc.nas.core.randomness import rng
 from nascc.nas.hant.costing import Costs
 from nascc.nas.hant.goals import LATENCY
+from nascc.nas.hant.pieces import added, holding, identity_of
+from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import Study
-from nascc.nas.pool import IDENTITY
-from nascc.nas.regions.norms import with_norms
-from nascc.passes import demote
+from nascc.nas.program import Program, uniform_under
+from nascc.nas.regions import Neighbourhood, neighbourhoods
+from nascc.passes import graph as g
 
-LEAST_MS = 1e-6
+SHARES = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
+"""Where in the range of costs whole students are measured beside the blocks."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +44,39 @@ class Meter(Protocol):
 
 
 def measured_costs(study: Study, meter: Meter) -> Costs:
-    """The latency of every operator in its place, in ms of one batch: what it adds between two 1x1 convolutions.
+    """The latency of every operator among its neighbours, in ms of one batch, see `added`; fitted to whole students.
 
     The constant is what the whole teacher takes besides its blocks. Raises CompileError, and what measuring raises.
     """
-    plan = list(_planned(study))
-    groups = [group for planned in plan for group in planned.groups]
-    taken, teacher = meter.profile(groups, whole(study, study.teacher.at_batch(study.config.batch)))
-    results, rows, known = iter(taken), [], dict[tuple[str, Ctx], float]()
-    for slot, planned in enumerate(plan):
-        own, *others = _added([next(results) for _ in planned.groups])
-        ctx, row = study.space.contexts[slot], study.space.slots[slot]
-        known.update({(op.name, ctx): value for op, value in zip(planned.new, others, strict=True)})
-        rows.append((own, *(0.0 if op.name == IDENTITY else known[op.name, ctx] for op in row.ops[1:])))
-    return Costs(LATENCY, tuple(rows), teacher - sum(row[0] for row in rows), teacher)
+    arounds = list(neighbourhoods(study.teacher, study.config.batch))
+    groups = dict[str, tuple[Piece, ...]]()
+    for slot, around in enumerate(arounds):
+        if around.key not in groups:
+            groups[around.key] = _group(study, slot, around)
+    taken, teacher = meter.profile(list(groups.values()), whole(study, study.teacher.at_batch(study.config.batch)))
+    known = dict(zip(groups, taken, strict=True))
+    rows = [
+        added(held, alone, identity_of(slot))
+        for slot, around in zip(study.space.slots, arounds, strict=True)
+        for *held, alone in [known[around.key]]
+    ]
+    costs = Costs(LATENCY, tuple(rows), teacher - sum(row[0] for row in rows), teacher)
+    return costs.fitted({arch: measured_fresh(study, meter, arch, teacher) for arch in students_over(study, costs)})
+
+
+def students_over(study: Study, costs: Costs) -> tuple[Arch, ...]:
+    """A random student for each of a few budgets."""
+    draw, found = rng(study.config.seed, "fitted"), list[Arch]()
+    scores = tuple((0.0,) * len(row) for row in costs.table)
+    for share in SHARES:
+        limit = costs.range.least + share * (costs.range.teacher - costs.range.least)
+        found += uniform_under(Program(scores, (costs.budget(limit),)), 1, draw)
+    return tuple(dict.fromkeys(found))
+
+
+def measured_fresh(study: Study, meter: Meter, arch: Arch, teacher_ms: float) -> float:
+    """What a student takes before any candidate is trained, as `measured_student`."""
+    return measured_student(study, meter, student_graph(study, arch, study.space.build(arch).eval()), teacher_ms)
 
 
 def measured_student(study: Study, meter: Meter, graph: fx.GraphModule, teacher_ms: float) -> float:
@@ -64,92 +87,23 @@ def measured_student(study: Study, meter: Meter, graph: fx.GraphModule, teacher_
 
 def whole(study: Study, graph: fx.GraphModule) -> Piece:
     """A graph in the IR of a whole network."""
+    return _piece(study, lambda: graph, study.config.image)
+
+
+def _group(study: Study, slot: int, around: Neighbourhood) -> tuple[Piece, ...]:
+    """What is compared for a block: its neighbourhood with each operator, the teacher's first; then the block alone."""
+    ctx, batch = study.space.contexts[slot], study.config.batch
+    (entry,) = around.graph.graph.find_nodes(op="placeholder")
+    shape = tuple(map(int, g.shape(entry)[1:]))
+    own = _piece(study, lambda: around.graph, shape)
+    others = [_piece(study, partial(holding, around, op, ctx, batch), shape) for op in study.space.slots[slot].ops[1:]]
+    return own, *others, _piece(study, lambda: around.alone, ctx.shape)
+
+
+def _piece(study: Study, make: Callable[[], fx.GraphModule], shape: Sequence[int]) -> Piece:
+    """A graph in the IR, compiled when it is its turn, that reads images of a shape (C, H, W)."""
     config = study.config
     return Piece(
-        lambda: compile(captured_graph(graph), target=study.target, power_mode=config.power_mode, verify=False).onnx,
-        (config.batch, *config.image),
+        lambda: compile(captured_graph(make()), target=study.target, power_mode=config.power_mode, verify=False).onnx,
+        (config.batch, *shape),
     )
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """What is measured for a slot: the neighbours alone, the teacher's block and new operators between them.
-
-    Where shapes change, neighbours can not be joined: the second one, and nothing at all, are groups of their own.
-    """
-
-    new: tuple[Op, ...]
-    groups: tuple[tuple[Piece, ...], ...]
-
-
-def _planned(study: Study) -> Iterator[_Planned]:
-    """Of every slot in order; an operator is measured once where the shapes are the same."""
-    seen = set[tuple[str, Ctx]]()
-    for slot, row in enumerate(study.space.slots):
-        ctx = study.space.contexts[slot]
-        new = tuple(op for op in row.ops[1:] if (op.name, ctx) not in seen and op.name != IDENTITY)
-        seen |= {(op.name, ctx) for op in new}
-        yield _Planned(new, _groups(study, ctx, [_block(study, slot), *(_fresh(op, ctx) for op in new)]))
-
-
-def _block(study: Study, slot: int) -> Callable[[], nn.Module]:
-    return lambda: with_norms(demote(study.teacher.region(slot, study.config.batch)))
-
-
-def _fresh(op: Op, ctx: Ctx) -> Callable[[], nn.Module]:
-    return lambda: randomise(op.make(ctx))
-
-
-def _groups(study: Study, ctx: Ctx, blocks: Sequence[Callable[[], nn.Module]]) -> tuple[tuple[Piece, ...], ...]:
-    before, after = _neighbour(ctx.c_in), _neighbour(ctx.c_out)
-    between = tuple(_piece(study, ctx.shape, before, block, after) for block in blocks)
-    if ctx.keeps_shape:
-        return ((_piece(study, ctx.shape, before, after), *between),)
-    nothing = _piece(study, (1, 1, 1), _neighbour(1))
-    return (_piece(study, ctx.shape, before), *between), (_piece(study, ctx.out_shape, after),), (nothing,)
-
-
-def _added(taken: Sequence[Sequence[float]]) -> list[float]:
-    """What each block adds between its neighbours, in ms.
-
-    Neighbours that stand apart are two calls: what a call of nothing takes must not count twice.
-    """
-    (first, *between), *apart = taken
-    neighbours = first
-    if apart:
-        ((second,), (nothing,)) = apart
-        neighbours += second - nothing
-    return [max(ms - neighbours, LEAST_MS) for ms in between]
-
-
-def _piece(study: Study, shape: tuple[int, int, int], *parts: Callable[[], nn.Module]) -> Piece:
-    """Parts after one another."""
-    given = (study.config.batch, *shape)
-    text = "x".join(map(str, given))
-    return Piece(
-        lambda: (
-            compile(
-                nn.Sequential(*(part() for part in parts)).eval(),
-                shapes=[f"x:{text}"],
-                target=study.target,
-                power_mode=study.config.power_mode,
-                verify=False,
-            ).onnx
-        ),
-        given,
-    )
-
-
-class _Neighbour(nn.Module):
-    """A 1x1 convolution and a ReLU: what stands on either side in most networks."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.relu(self.conv(x))
-
-
-def _neighbour(channels: int) -> Callable[[], nn.Module]:
-    return lambda: randomise(_Neighbour(channels))

@@ -18,7 +18,7 @@ from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
 from nascc.runtime.remote.fleet import Job
 
-ROUNDS, WHOLE_ROUNDS, SESSIONS, THREADS = 20, 60, 4, 1
+ROUNDS, SESSIONS, THREADS = 60, 4, 1
 
 
 def meter_of(run: RunDirectory, study: Study) -> Meter:
@@ -33,7 +33,7 @@ class Here:
 
     def profile(self, groups: Sequence[Sequence[Piece]], teacher: Piece) -> tuple[list[list[float]], float]:
         """As `Meter` says. Raises CompileError."""
-        taken = [_milliseconds([piece.make() for piece in group], group[0].shape, ROUNDS) for group in groups]
+        taken = [_milliseconds([(piece.make(), piece.shape) for piece in group], ROUNDS) for group in groups]
         return taken, _whole([teacher])[0]
 
     def student(self, student: Piece, teacher: Piece, teacher_ms: float) -> float:
@@ -77,12 +77,16 @@ class Boards:
 
 def _whole(pieces: Sequence[Piece]) -> list[float]:
     """Sessions are made anew a few times, because where one happens to lie in memory changes its speed."""
-    models = [piece.make() for piece in pieces]
-    taken = [_milliseconds(models, pieces[0].shape, WHOLE_ROUNDS // SESSIONS) for _ in range(SESSIONS)]
+    models = [(piece.make(), piece.shape) for piece in pieces]
+    taken = [_milliseconds(models, ROUNDS // SESSIONS) for _ in range(SESSIONS)]
     return list(map(min, zip(*taken, strict=True)))
 
 
-def _milliseconds(models: Sequence[ModelProto], shape: tuple[int, ...], rounds: int) -> list[float]:
-    feed = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    runs = [session_run(model, {model.graph.input[0].name: feed}, THREADS) for model in models]
+def _milliseconds(models: Sequence[tuple[ModelProto, tuple[int, ...]]], rounds: int) -> list[float]:
+    """Of models with the shapes of their inputs."""
+    random = np.random.default_rng(0)
+    runs = [
+        session_run(model, {model.graph.input[0].name: random.standard_normal(shape).astype(np.float32)}, THREADS)
+        for model, shape in models
+    ]
     return [1e3 * s for s in least_seconds(runs, rounds, thread_time)]

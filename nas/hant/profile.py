@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nascc.nas.costs import Deployment, Describer
+from nascc.nas.costs import Deployment
 from nascc.nas.costs.metrics import UNITS
-from nascc.nas.hant.costing import Costs, Pieces, describe_pieces, metrics_known
-from nascc.nas.hant.goals import LATENCY, Goal, goals_of, metrics_of
+from nascc.nas.errors import BudgetInfeasible
+from nascc.nas.hant.costing import Costs, metrics_known
+from nascc.nas.hant.goals import LATENCY, Goal, Range, goals_of, metrics_of
 from nascc.nas.hant.measured import measured_costs
 from nascc.nas.hant.meters import meter_of
+from nascc.nas.hant.pieces import Pieces, describe_pieces
 from nascc.nas.hant.study import Study, Workbench
+from nascc.nas.hant.teach import idle_blocks, told_idle
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
 from nascc.runtime.profile import load_target
@@ -32,11 +35,11 @@ class Profile:
         """
         study = self.bench.study(run)
         tell = lambda done, total: run.progress.update(self.name, done, total)  # noqa: E731
-        pieces = describe_pieces(study.space, Describer(study.deployment, run.phase_folder(self.name)), tell)
+        pieces = describe_pieces(study.space, study.deployment, run.phase_folder(self.name), tell)
         tables = self._tables(run, study, pieces)
         others = [self._elsewhere(study, run, name) for name in study.config.also]
         ranges = {metric: tables[metric].range for metric in metrics_of(study.config)}
-        goals = goals_of(study.config, ranges)
+        goals = _goals(study, ranges)
         wanted = _wanted(study, [*tables.values(), *others])
         run.finish(self.name, _result(study, tables, goals, wanted))
 
@@ -52,7 +55,7 @@ class Profile:
         """Latencies on another target, for which candidates are trained too."""
         place = Deployment(load_target(name), study.config.batch)
         (metric,) = metrics_known(place, (LATENCY,))
-        return describe_pieces(study.space, Describer(place, run.phase_folder(f"{self.name}/{name}"))).costs(metric)
+        return describe_pieces(study.space, place, run.phase_folder(f"{self.name}/{name}")).costs(metric)
 
 
 def costs_of(profile: Mapping[str, Any]) -> dict[str, Costs]:
@@ -66,6 +69,16 @@ def costs_of(profile: Mapping[str, Any]) -> dict[str, Costs]:
 def profiled_goals(profile: Mapping[str, Any]) -> tuple[Goal, ...]:
     """The goals of a finished profile."""
     return tuple(Goal(name, dict(limits)) for name, limits in profile["limits"].items())
+
+
+def _goals(study: Study, ranges: Mapping[str, Range]) -> tuple[Goal, ...]:
+    """Raises BudgetInfeasible, also with a reason that is in the weights, BadBudget."""
+    try:
+        return goals_of(study.config, ranges)
+    except BudgetInfeasible as error:
+        if idle := idle_blocks(study.teacher):
+            raise BudgetInfeasible(f"{error}; {told_idle(idle)}") from error
+        raise
 
 
 def _wanted(study: Study, tables: list[Costs]) -> list[list[int]]:
@@ -83,7 +96,7 @@ def _pays(costs: Costs, slot: int, index: int) -> bool:
 def _result(study: Study, tables: dict[str, Costs], goals: tuple[Goal, ...], wanted: list[list[int]]) -> dict[str, Any]:
     config = study.config
     ranges = {metric: tables[metric].range for metric in metrics_of(config)}
-    reachable = {metric: {"least": r.least, "most": r.teacher, "exact": True} for metric, r in ranges.items()}
+    reachable = {metric: {"least": r.least, "most": r.teacher, "exact": False} for metric, r in ranges.items()}
     asked = {m: f"ratio {config.ratio}" if m == LATENCY and config.ratio else config.budgets[m] for m in ranges}
     budget = {
         metric: {"asked": text, "at_most": [goal.limits[metric] for goal in goals]} for metric, text in asked.items()

@@ -1,6 +1,6 @@
 """The phase that picks a student: an integer program, many solutions, all of them judged with trained candidates."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -31,7 +31,9 @@ TOLERANCE = 1.05
 PICKED = 1.02
 """How much of it a student may use that is picked: measuring it again must not break the budget."""
 FINALISTS = 3
-"""How many students are measured on a device, at most, after its first one broke the budget."""
+"""How many students are compiled and measured, at most, before tables are corrected once more, or it ends."""
+REPAIRS = 4
+"""How often tables are corrected; on a device, where measuring is dear, once."""
 
 
 @dataclass(frozen=True)
@@ -193,27 +195,40 @@ class Picking:
 
         Raises LimitBroken where not even then, on a device BudgetInfeasible.
         """
-        ranked = self._ranked(one.arch for one, _ in judged)
-        cost = self.compiled(ranked[0])
-        if self.fits(cost):
-            return ranked[0], cost, False
-        corrected = {
-            m: own.corrected(own.of(ranked[0]), cost[m] / min(self.allowed(m), 1.0)) for m, own in self.costs.items()
-        }
-        again = self._ranked({*ranked[1:], *(one.arch for one in self._again(corrected))} - {ranked[0]})
-        if self.config.device is not None:
-            again = [arch for arch in again if self._holds(arch, corrected)][:FINALISTS]
-        for arch in again:
-            if self.fits(cost := self.compiled(arch)):
-                return arch, cost, True
-        if self.config.device is not None:
-            raise BudgetInfeasible(
-                f"the network must keep {dict(self.goal.limits)} on the device, but of {1 + len(again)} measured there "
-                f"none does, the last: {cost}; raise the budget, or give more --candidates"
+        archs, tried = {one.arch for one, _ in judged}, dict[Arch, dict[str, float]]()
+        for arch in self._ranked(archs)[:1]:
+            if self.fits(tried.setdefault(arch, self.compiled(arch))):
+                return arch, tried[arch], False
+        for _ in range(1 if self.config.device is not None else REPAIRS):
+            corrected = self._corrected(tried)
+            archs |= {one.arch for one in self._again(corrected)}
+            left = [arch for arch in self._ranked(archs - tried.keys()) if self._holds(arch, corrected)]
+            for arch in left[:FINALISTS]:
+                if self.fits(tried.setdefault(arch, self.compiled(arch))):
+                    return arch, tried[arch], True
+        raise self._broken(tried)
+
+    def _corrected(self, tried: Mapping[Arch, Mapping[str, float]]) -> dict[str, Costs]:
+        """Tables by which the student that was underestimated most costs what it does."""
+        found = {}
+        for metric, own in self.costs.items():
+            _, told, truth = max(
+                (cost[metric] / own.of(arch), own.of(arch), cost[metric]) for arch, cost in tried.items()
             )
-        raise LimitBroken(
-            f"the compiled network must cost at most {PICKED} of its budget, but none of {1 + len(again)} does, "
-            f"the last: {cost} of {dict(self.goal.limits)}; raise the budget"
+            found[metric] = own.corrected(told, truth / min(self.allowed(metric), 1.0))
+        return found
+
+    def _broken(self, tried: Mapping[Arch, Mapping[str, float]]) -> Exception:
+        """What to tell where no student keeps the budgets."""
+        limits, last = dict(self.goal.limits), list(tried.values())[-1]
+        if self.config.device is not None:
+            return BudgetInfeasible(
+                f"the network must keep {limits} on the device, but of {len(tried)} measured there "
+                f"none does, the last: {last}; raise the budget, or give more --candidates"
+            )
+        return LimitBroken(
+            f"the compiled network must cost at most {PICKED} of its budget, but none of {len(tried)} does, "
+            f"the last: {last} of {limits}; raise the budget"
         )
 
     def _ranked(self, archs: Iterable[Arch]) -> list[Arch]:
@@ -260,6 +275,12 @@ class Picking:
             self._run.journal.write(BOARD, len(self.measured), measured=ms, predicted=predicted)
             told = {"name": self.study.space.name_of(arch), "measured_ms": ms, "predicted_ms": predicted}
             self.measured.append(told)
+
+
+def _underestimated(pair: tuple[float, float]) -> float:
+    """How many times more something costs than was told."""
+    told, truth = pair
+    return truth / told
 
 
 def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:

@@ -1,5 +1,6 @@
 """The first phase: the teacher, trained where there is none or where it gets a new head, and how good it is."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -12,12 +13,13 @@ from nascc.nas.errors import SearchError
 from nascc.nas.hant.config import HantConfig
 from nascc.nas.hant.study import CHECKPOINT, CONSTANTS, PROGRAM, TEACH, Study, Workbench
 from nascc.nas.phases.networks import Network
-from nascc.nas.regions import Chain
-from nascc.nas.regions.norms import constants_of
+from nascc.nas.regions import Chain, Teacher
+from nascc.nas.regions.norms import Norm, constants_of
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import write_whole
 from nascc.nas.train import Training, evaluate
 
+SHOWN = 3
 CHANCE = 1.5
 """Below so many times the accuracy of chance, classes are likely in another order."""
 
@@ -40,7 +42,8 @@ class Teach:
             raise SearchError(f"'{run.path}' must hold the network {PROGRAM}, but it is gone; start anew")
         result = evaluate(study.chain, study.task.split("test"))
         blocks = [place.name for place in study.teacher.places]
-        warnings = _warnings(result.accuracy, len(study.task.classes))
+        idle = idle_blocks(study.teacher)
+        warnings = [*_warnings(result.accuracy, len(study.task.classes)), *([told_idle(idle)] if idle else [])]
         run.finish(self.name, {"test": asdict(result), "blocks": blocks, "warnings": warnings})
 
     def _train_embedded(self, run: RunDirectory, study: Study) -> None:
@@ -77,6 +80,26 @@ def _warnings(accuracy: float, classes: int) -> list[str]:
         f"the network is right on {100 * accuracy:.1f} % of the test images, about as chance is; "
         "its classes must be those of the data, in their order"
     ]
+
+
+def idle_blocks(teacher: Teacher) -> tuple[str, ...]:
+    """Names of the blocks in which a norm multiplies everything by zero, as many begin."""
+    chain = teacher.chain()
+    return tuple(
+        place.name
+        for slot, place in enumerate(teacher.places)
+        for norms in [[n for n in chain.block(slot).modules() if isinstance(n, Norm) and n.affine]]
+        if any(not bool(n.weight.any()) for n in norms)
+    )
+
+
+def told_idle(names: Sequence[str]) -> str:
+    """What to tell of them."""
+    shown = ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+    return (
+        f"{len(names)} blocks multiply what they compute by zero ({shown}), so that the compiled network is without it "
+        "already and little can be saved; a network must be trained before it is compressed"
+    )
 
 
 def embedded(config: HantConfig, classes: int) -> Network:

@@ -32,10 +32,12 @@ def diverse(
 ) -> tuple[Found, ...]:
     """Up to `count` solutions, best first as they were found; any two agree in at most floor(share * N) free layers.
 
+    No two are the same.
+
     `first` stops the first solve, by default at the optimum; `then` the others, by default at a gap of 5 %, and at the
     optimum too where there are few variables. Fewer come back where no more exist. Raises BudgetInfeasible.
     """
-    overlap = math.floor(share * len(program.free) + 1e-9)
+    overlap = min(math.floor(share * len(program.free) + 1e-9), len(program.free) - 1)
     found: list[Arch] = []
     for k in range(count):
         solver = (first or Solver()) if k == 0 else (then or _later(program))

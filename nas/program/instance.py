@@ -31,7 +31,11 @@ class Budgeted:
         return self.constant + sum(row[index] for row, index in zip(self.costs, arch, strict=True))
 
     def holds(self, arch: Arch) -> bool:
-        return self.of(arch) <= self.at_most + SLACK * max(abs(self.at_most), 1e-300)
+        return self.allows(self.of(arch))
+
+    def allows(self, cost: float) -> bool:
+        """Is a cost within the budget, rounding left aside?"""
+        return cost <= self.at_most + SLACK * max(abs(self.at_most), 1e-300)
 
     @property
     def least(self) -> float:

@@ -17,8 +17,9 @@ from nascc.nas.program.instance import Program
 from nascc.nas.program.repair import improved, repaired
 
 Vector = NDArray[np.float64]
-INFEASIBLE = 2
 MARGIN = 1e-9
+HAIRS = 20
+"""Choices that HiGHS may offer although they break a budget."""
 NEAR = 1500
 """Variables of least reduced cost that repair may choose."""
 STARTS = 4
@@ -56,7 +57,7 @@ def solve(
     rows, upper = _rows(program, others, overlap)
     relaxed = _relaxed(program, rows, upper)
     if relaxed is None:
-        _require_possible(program)
+        _require_others(program, others)
         return None
     start = _start(program, relaxed, solver.gap, others, overlap)
     if start is not None and _room(program, relaxed, start) <= solver.gap * abs(relaxed.bound):
@@ -64,6 +65,8 @@ def solve(
     allowed = _worth_it(program, relaxed, start)
     found = _integer(program, solver, rows, upper, allowed)
     if found is None:
+        if start is None:
+            _require_others(program, others)
         return start
     found = improved(program, found, others=others, overlap=overlap, allowed=allowed)
     return found if start is None or program.objective(found) < program.objective(start) else start
@@ -140,25 +143,40 @@ def _relaxed(program: Program, rows: csr_array, upper: Vector) -> Relaxed | None
 def _integer(
     program: Program, solver: Solver, rows: csr_array, upper: Vector, allowed: NDArray[np.bool_]
 ) -> Arch | None:
-    """The best choice among the allowed variables that HiGHS finds before it stops."""
+    """The best choice among the allowed variables that HiGHS finds before it stops.
+
+    HiGHS forgives a budget that is broken by a millionth: such a choice is excluded, and it is asked again.
+    """
     kept = np.flatnonzero(allowed)
     constraints = [LinearConstraint(_one_each(program)[:, kept], 1.0, 1.0)]
     if len(upper):
         constraints.append(LinearConstraint(rows[:, kept], -np.inf, upper))
+    for _ in range(HAIRS):
+        arch = _highs(program, solver, constraints, kept)
+        if arch is None or program.keeps(arch):
+            return arch
+        chosen = np.isin(kept, _chosen(program, arch)).astype(float)
+        constraints.append(LinearConstraint(chosen[None], -np.inf, len(program.sizes) - 1.0))
+    return None
+
+
+def _highs(
+    program: Program, solver: Solver, constraints: Sequence[LinearConstraint], kept: NDArray[np.int_]
+) -> Arch | None:
+    """One call of HiGHS over some of the variables."""
     with _no_words():
         found = milp(
             program.vector(program.scores)[kept],
             integrality=np.ones(len(kept)),
             bounds=Bounds(0, 1),
-            constraints=constraints,
+            constraints=list(constraints),
             options={"mip_rel_gap": solver.gap, "node_limit": solver.nodes},
         )
     if found.x is None:
         return None
-    values = np.zeros(len(allowed))
+    values = np.zeros(program.offsets[-1])
     values[kept] = found.x
-    arch = program.arch(values)
-    return arch if program.keeps(arch) else None
+    return program.arch(values)
 
 
 @contextlib.contextmanager
@@ -179,9 +197,14 @@ def _chosen(program: Program, arch: Arch) -> list[int]:
     return [first + index for first, index in zip(program.offsets, arch, strict=False)]
 
 
-def _require_possible(program: Program) -> None:
-    """Raise BudgetInfeasible where budgets can not be kept, with what can."""
-    broken = [b for b in program.budgets if b.least > b.at_most * (1 + 1e-9)]
-    for budget in broken or (program.budgets if _relaxed(program, *_rows(program, (), None)) is None else ()):
+def _require_others(program: Program, others: Sequence[Arch]) -> None:
+    """Raise BudgetInfeasible, with what can be kept, where no choice is left although there are no others.
+
+    Fractions of operators may keep several budgets together that no whole ones do.
+    """
+    if others:
+        return
+    broken = [b for b in program.budgets if not b.allows(b.least)]
+    for budget in broken or program.budgets:
         what = f"{budget.name} must be within {budget.least:.6g} and {budget.most:.6g}, got {budget.at_most:.6g}"
         raise BudgetInfeasible(what if broken else f"no choice keeps all budgets together; {what}; raise one of them")

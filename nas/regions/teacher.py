@@ -30,8 +30,10 @@ from nascc.passes.blocks import (
     rebatched,
 )
 
-BATCH = 7
+BATCH = 37
 """Images that a module is captured with: a size that nothing else in a network has."""
+ALIKE = 2
+"""Images that must give alone what they give together."""
 INPUT, OUTPUT = "images", "scores"
 ACTIVATION = "relu"
 """What operators of the pool use between their layers."""
@@ -178,13 +180,12 @@ def _at(graph: fx.GraphModule, image: Sequence[int]) -> fx.GraphModule:
 
 
 def _require_independent(graph: fx.GraphModule, before: fx.GraphModule, image: Sequence[int], batch: object) -> None:
-    """Raise SearchError unless each image gives what it gives alone or with others."""
-    module = demote(graph)
-    images = torch.randn(3, *image, generator=torch.Generator().manual_seed(0)).to(_dtype(graph))
+    """Raise SearchError unless each image gives what it gives alone or with others, in float64."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(ALIKE, *image, generator=random, dtype=torch.float64)
     try:
-        with torch.no_grad():
-            together = module(images)
-            alone = torch.cat([module(images[k : k + 1]) for k in range(3)])
+        together = _logits(graph, images)
+        alone = torch.cat([_logits(graph, one) for one in images[:, None]])
         scale = float(together.abs().max()) or 1.0
         fine = together.shape == alone.shape and float((together - alone).abs().max()) <= 1e-3 * scale
     except (RuntimeError, IndexError):
@@ -196,9 +197,11 @@ def _require_independent(graph: fx.GraphModule, before: fx.GraphModule, image: S
         )
 
 
-def _dtype(graph: fx.GraphModule) -> torch.dtype:
-    (entry,) = graph.graph.find_nodes(op="placeholder")
-    return g.dtype(entry) or torch.float32
+def _logits(graph: fx.GraphModule, images: Tensor) -> Tensor:
+    """What a graph in the IR computes."""
+    with torch.no_grad():
+        found: tuple[Tensor, ...] = fx.Interpreter(graph).run(images)
+    return found[0]
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:

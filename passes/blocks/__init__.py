@@ -6,6 +6,7 @@ from nascc.passes.blocks.flow import Flow, Span
 from nascc.passes.blocks.head import new_head
 from nascc.passes.blocks.named import named_spans
 from nascc.passes.blocks.select import Place, find_places, place_of
+from nascc.passes.blocks.weighted import is_weighted
 
 __all__ = [
     "Flow",
@@ -13,6 +14,7 @@ __all__ = [
     "Span",
     "extract",
     "find_places",
+    "is_weighted",
     "loosened",
     "named_spans",
     "new_head",

@@ -8,7 +8,7 @@ from torch import Tensor, fx
 from torch.fx import Node
 
 from nascc.passes import graph as g
-from nascc.passes.edit import fake_mode, recorded
+from nascc.passes.edit import Edit, fake_mode, recorded
 
 aten = torch.ops.aten
 SHAPED = (aten.reshape.default, aten.expand.default)
@@ -21,15 +21,20 @@ TELLING = 5
 def loosened(gm: fx.GraphModule) -> fx.GraphModule:
     """A copy that runs on any number of images: shapes that name the batch size leave it to torch.
 
+    Constants that were made for the batch, like class tokens, are spread over as many images as the data beside them.
     The graph must have one input, the images first. Recorded values stay those of the batch it was captured with.
     Whether images are independent in truth is for the caller to check, on numbers.
     """
     out = g.copy_graph(gm)
     (entry,) = out.graph.find_nodes(op="placeholder")
     batch = g.value(entry).shape[0]
-    for node in out.graph.nodes:
-        if g.is_call(node, *SHAPED) and _depends(node, entry) and isinstance(node.args[1], (list, tuple)):
+    data = _data(entry)
+    for node in list(out.graph.nodes):
+        if g.is_call(node, *SHAPED) and node in data and isinstance(node.args[1], (list, tuple)):
             node.args = (node.args[0], _open(node.args[1], batch), *node.args[2:])
+        elif node.op == "call_function" and node in data:
+            _spread(node, data, batch)
+    out.graph.eliminate_dead_code()
     out.recompile()
     return out
 
@@ -77,13 +82,43 @@ def _open(shape: Any, batch: int) -> list[Any]:
     return sizes
 
 
-def _depends(node: Node, entry: Node) -> bool:
-    seen, stack = {node}, [node]
-    while stack:
-        for before in stack.pop().all_input_nodes:
-            if before is entry:
-                return True
-            if before not in seen:
-                seen.add(before)
-                stack.append(before)
-    return False
+def _spread(node: Node, data: set[Node], batch: int) -> None:
+    """Give the constants of a call that were made for the batch the number of images of its data."""
+    inputs = [n for n in node.all_input_nodes if _images(n) == batch]
+    beside = next((n for n in inputs if n in data), None)
+    for constant in inputs if beside is not None else ():
+        if constant not in data and _is_bound(node, constant, batch):
+            edit = Edit(node)
+            size = edit.call(aten.sym_size.int, beside, 0, like=constant)
+            rest = [OPEN] * (g.value(constant).ndim - 1)
+            wide = edit.call(aten.expand.default, _single(edit, constant), [size, *rest], like=constant)
+            node.replace_input_with(constant, wide)
+
+
+def _is_bound(user: Node, constant: Node, batch: int) -> bool:
+    """Is a constant as long as the batch because of it? Where the batch says little, only where it must be as long."""
+    if batch >= TELLING:
+        return constant.op == "call_function"
+    return g.is_call(user, aten.cat.default) and bool((*user.args, 0)[1] != 0)
+
+
+def _single(edit: Edit, constant: Node) -> Node:
+    """What a constant holds for the first image: the same as for every other."""
+    if g.is_call(constant, aten.expand.default) and _images(before := constant.args[0]) == 1:
+        return before  # type: ignore[return-value]
+    return constant if _images(constant) == 1 else edit.call(aten.slice.Tensor, constant, 0, 0, 1, like=constant)
+
+
+def _images(value: object) -> int | None:
+    """How many images a tensor is for, if its first size says that."""
+    found = value.meta.get("val") if isinstance(value, Node) else None
+    return int(found.shape[0]) if isinstance(found, Tensor) and found.ndim else None
+
+
+def _data(entry: Node) -> set[Node]:
+    """Everything that depends on the input, the input included."""
+    found = {entry}
+    for node in entry.graph.nodes:
+        if not found.isdisjoint(node.all_input_nodes):
+            found.add(node)
+    return found

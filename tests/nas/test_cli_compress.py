@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from nas.hant_kit import OPERATORS, SIZES, network, pool_files
 from nas.search_kit import MACRO
@@ -145,6 +145,33 @@ def test_networks_without_blocks(module: nn.Module, reason: str, tmp_path: Path,
     assert main(["compress", str(path), "--ratio", "0.5", "-o", str(tmp_path / "run")]) == 2
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+class Pair(nn.Module):
+    """Two inputs."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a + b).flatten(1)
+
+
+def test_networks_of_several_inputs(tmp_path: Path, capsys: Capture) -> None:
+    path, x = tmp_path / "model.pt2", torch.zeros(1, 1, 12, 12)
+    torch.export.save(torch.export.export(Pair(), (x, x)), path)
+    given = ("--resolution", "12", "--ratio", "0.5", "-o", str(tmp_path / "run"))
+    assert main(["compress", str(path), *given]) == 2
+    assert "must take one tensor of images" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_network_that_was_never_trained_is_told_why_nothing_can_be_saved(tmp_path: Path, capsys: Capture) -> None:
+    """Residual blocks often begin with a last norm of weight zero: compiled, they are not there."""
+    path, module = tmp_path / "model.pt2", network()
+    last = {name.split(".")[0]: m for name, m in module.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    for name in ("block1", "block2"):
+        nn.init.zeros_(last[name].weight)
+        nn.init.zeros_(last[name].bias)
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 1, 12, 12),)), path)
+    assert main(words(str(path), "--ratio", "0.5", "-o", str(tmp_path / "run"))) == 6
+    assert "2 blocks multiply what they compute by zero" in capsys.readouterr().err
 
 
 def test_a_network_needs_the_method_that_compresses(capsys: Capture) -> None:
