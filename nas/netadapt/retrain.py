@@ -1,5 +1,7 @@
 """The phase that trains what was found, and what it is compared with, all alike."""
 
+import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,17 +11,19 @@ import torch
 from safetensors.torch import load_file, save
 from torch import fx, nn
 
+from nascc.nas.baselines import parse_baselines
 from nascc.nas.core import Arch
 from nascc.nas.core.randomness import derive
 from nascc.nas.elastic import ElasticSpace, trainable
 from nascc.nas.netadapt.carry import carried
-from nascc.nas.netadapt.config import NetAdaptConfig
+from nascc.nas.netadapt.config import BASELINES, NetAdaptConfig
 from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.rivals import rivals
 from nascc.nas.netadapt.search import SEARCH
 from nascc.nas.netadapt.study import Study, Workbench
 from nascc.nas.phases.jobs import Job, Tell
 from nascc.nas.phases.networks import FOUND
+from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.phases.retrain import RETRAIN, TEACHER, go_through, teacher_at
 from nascc.nas.phases.trainings import run_trainings
 from nascc.nas.run import RunDirectory
@@ -54,6 +58,15 @@ class Retrain:
         jobs = [Job(n.name, train, (study.config, run.path, n)) for n in networks]
         results = run_trainings(run, self.name, jobs)
         run.finish(self.name, {"networks": results})
+
+    def rehearse(self, run: RunDirectory) -> dict[str, Timed]:
+        """A step is one of the initial network, which every found one and every baseline is cheaper than."""
+        study = self.bench.study(run)
+        config = study.config
+        training = Training(trainable(study.space.graph), study.task.split("train"), config.retrain, seed=config.seed)
+        beside = sum(wanted.count for wanted in parse_baselines(config.baselines, BASELINES))
+        rounds = math.ceil(len(limits(run)) * (1 + beside) / (os.cpu_count() or 1))
+        return {self.name: Timed(training.step, training.total * rounds)}
 
 
 def networks_of(run: RunDirectory, study: Study) -> Iterator[Network]:

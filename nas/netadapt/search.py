@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nascc.nas.core import Arch
+from nascc.nas.elastic import ElasticNet
 from nascc.nas.errors import LimitBroken
 from nascc.nas.netadapt.costing import ElasticCost, MeasuredCost
 from nascc.nas.netadapt.descent import Adaptation, Point, Progress, plain, restored, within
@@ -11,6 +12,7 @@ from nascc.nas.netadapt.goals import Goal
 from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.ranking import Ranker
 from nascc.nas.netadapt.study import Study, Workbench
+from nascc.nas.phases.rehearsal import Timed
 from nascc.nas.run import RunDirectory
 
 SEARCH = "search"
@@ -35,14 +37,20 @@ class Search:
                 steps.log(**{loop.cost.metric: point.cost, limit: point.budget, "score": point.score})
         run.finish(self.name, loop.result())
 
+    def rehearse(self, run: RunDirectory) -> dict[str, Timed]:
+        """A step is one sample, judged by a supernet that was not trained."""
+        study = self.bench.study(run)
+        loop = Loop(run, study, study.fresh())
+        return {self.name: Timed(loop.step, loop.total)}
+
 
 class Loop:
     """One descent, sample by sample."""
 
-    def __init__(self, run: RunDirectory, study: Study) -> None:
+    def __init__(self, run: RunDirectory, study: Study, net: ElasticNet | None = None) -> None:
         self.study, self.goals = study, limits(run)
         self.cost = recalled(run, study.cost(run))
-        self.ranker = Ranker(study.supernet(), study.task, study.config.ranking)
+        self.ranker = Ranker(net or study.supernet(), study.task, study.config.ranking)
         self.progress = Progress()
         self.adaptation = adaptation(study, self.cost, self.ranker, min(goal.at_most for goal in self.goals))
         self.total = self.adaptation.total

@@ -102,6 +102,13 @@ def test_networks_for_other_classes_are_refused(model: Path, tmp_path: Path, cap
     assert "the data have 3 classes" in capsys.readouterr().err
 
 
+def test_a_dry_run_tells_how_long_it_takes(tmp_path: Path, capsys: Capture) -> None:
+    assert main(words("--resolution", "12", "--ratio", "0.7", "-o", str(tmp_path / "run"), "--dry-run")) == 0
+    told = capsys.readouterr().out
+    assert all(text in told for text in ("supernet", "search", "retrain", "in all", "this was a dry run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_is_for_methods_that_start_from_one(model: Path, capsys: Capture) -> None:
     assert main(["search", "--method", "lightnas", "--model", str(model)]) == 2
     assert "--model must come with --method hant or netadaptv2" in capsys.readouterr().err
