@@ -103,7 +103,8 @@ def _settled(run: RunDirectory) -> dict[str, Any]:
     """What was measured of every goal before it was trained, by goal; compression measures as it searches."""
     if run.finished(BOARD):
         return dict(run.result(BOARD)["goals"])
-    found = {goal: run.result(f"search-{goal}" if goal else "search") for goal in run.result(MEASURED)["goals"]}
+    phases = {goal: f"search-{goal}" if goal else "search" for goal in run.result(MEASURED)["goals"]}
+    found = {goal: run.result(phase) for goal, phase in phases.items() if run.finished(phase)}
     return {
         goal: {**picked["measured"][-1], "repaired": picked["repaired"], "before": picked["measured"][:-1]}
         for goal, picked in found.items()

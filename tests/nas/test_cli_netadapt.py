@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nas.elastic_kit import conv
+from nas.test_board_search import StandInFleet, on
 from nas.test_netadapt import METRIC, SETTINGS, SIZES
 from nascc.compiler.report import Report
 from nascc.tools.app import main
@@ -100,6 +101,19 @@ def test_networks_for_other_classes_are_refused(model: Path, tmp_path: Path, cap
     )
     assert main(given) == 2
     assert "the data have 3 classes" in capsys.readouterr().err
+
+
+def test_latency_is_that_of_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board is a stand-in that makes latencies up from the size of a model."""
+    fleet, run = on(monkeypatch, StandInFleet(least_ms=0.05)), tmp_path / "run"
+    given = ("--device", "ssh://stand-in", "--target", "cpu", "--resolution", "12", "--ratio", "0.7,0.6")
+    assert main(words(*given, "--set", "descent.samples=2", "-o", str(run))) == 0
+    report = json.loads((run / "report.json").read_text())
+    assert report["latency"]["kind"] == "measured" and fleet.measured > 6
+    limits = report["search"]["budget"]["latency"]["at_most"]
+    assert all(
+        best["cost"]["latency"] <= limit for best, limit in zip(report["search"]["results"], limits, strict=True)
+    )
 
 
 def test_a_dry_run_tells_how_long_it_takes(tmp_path: Path, capsys: Capture) -> None:
