@@ -32,6 +32,7 @@ def image_of(name: str, module: nn.Module) -> tuple[int, int, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The tensor attribute")  # of torch, about caches that some networks keep
 @pytest.mark.parametrize("captured", ["module", "archive"])
 @pytest.mark.parametrize("name", [*FAMILIES, *OTHER_SIZES])
 def test_teachers(name: str, captured: str, vision: tuple[ModuleType, ModuleType]) -> None:
