@@ -1,7 +1,7 @@
 """Networks of equal cost beside a found one: random ones of the space, the initial one scaled or made shorter."""
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import combinations
 
 from nascc.nas.baselines import parse_baselines, random_networks
 from nascc.nas.core import Arch
@@ -10,6 +10,10 @@ from nascc.nas.elastic import ElasticSpace
 from nascc.nas.netadapt.config import BASELINES
 from nascc.nas.netadapt.costing import ElasticCost
 
+LONGEST, ENUMERATED = 4, 8
+"""Layers of a residual block that may go, and how many blocks every choice of is looked at."""
+SLACK = 1.2
+"""How far above the limit a guess may be for a network to be looked at."""
 Rival = tuple[str, Arch]
 """A kind, numbered where there are several, and an architecture."""
 
@@ -62,27 +66,34 @@ def uniform(space: ElasticSpace) -> Iterator[Arch]:
 
 
 def shortened(space: ElasticSpace) -> Iterator[Arch]:
-    """Residual blocks, or else single layers, lose all filters one after the other from the end of the network."""
-    blocks = [side for sides in space.layout.branches.values() for side in sides if side]
-    blocks = [block for block in blocks if len(block) <= 4] or [frozenset({k}) for k in space.layout.shrinkable]
-    arch = space.largest
-    yield arch
-    for block in sorted(blocks, key=max, reverse=True):
-        arch = tuple(
-            len(choice.values) - 1 if choice.layer in block and not choice.is_kernel else index
-            for index, choice in zip(arch, space.selected, strict=True)
-        )
-        yield arch
-    for k in reversed(space.layout.shrinkable):
-        arch = tuple(
-            len(choice.values) - 1 if choice.layer == k and not choice.is_kernel else index
-            for index, choice in zip(arch, space.selected, strict=True)
-        )
-        yield arch
+    """Residual blocks lose all their filters, in every choice (of many: more and more from the end); then layers do.
+
+    Where there are no such blocks, single layers lose theirs.
+    """
+    sides = [side for sides in space.layout.branches.values() for side in sides if 0 < len(side) <= LONGEST]
+    blocks = sorted(sides, key=max, reverse=True)
+    if len(blocks) <= ENUMERATED:
+        chosen = [set().union(*some) for count in range(len(blocks) + 1) for some in combinations(blocks, count)]
+    else:
+        chosen = [set().union(*blocks[:count]) for count in range(len(blocks) + 1)]
+    gone: set[int] = set(chosen[-1])
+    for layer in reversed(space.layout.shrinkable):
+        gone.add(layer)
+        chosen.append(set(gone))
+    for layers in chosen:
+        yield _without(space, layers)
 
 
-def dearest(ways: Iterator[Arch], cost: ElasticCost, at_most: float) -> Arch | None:
-    """The first of a series of ever cheaper networks that is cheap enough."""
-    series = list(ways)
-    first = bisect_left(series, True, key=lambda arch: cost(arch) <= at_most)
-    return series[first] if first < len(series) else None
+def _without(space: ElasticSpace, layers: Collection[int]) -> Arch:
+    """The initial network without some layers."""
+    return tuple(
+        len(choice.values) - 1 if choice.layer in layers and not choice.is_kernel else 0 for choice in space.selected
+    )
+
+
+def dearest(ways: Iterable[Arch], cost: ElasticCost, at_most: float) -> Arch | None:
+    """The dearest network that is cheap enough, by guesses; what it costs is checked."""
+    factor = cost(cost.space.largest) / max(cost.guess(cost.space.largest), 1e-300)
+    ranked = sorted(set(ways), key=lambda arch: (-cost.guess(arch), arch))
+    near = (arch for arch in ranked if cost.guess(arch) * factor <= SLACK * at_most)
+    return next((arch for arch in near if cost(arch) <= at_most), None)

@@ -224,7 +224,7 @@ def test_baselines_are_no_dearer() -> None:
     for ways in (uniform, shortened):
         series = list(ways(space))
         assert series[0] == space.largest and all(map(space.legal, series))
-        found = dearest(iter(series), cost, at_most)
+        found = dearest(series, cost, at_most)
         assert found is not None and cost(found) <= at_most
 
 
