@@ -22,6 +22,7 @@ from nascc.nas.hant.profile import costs_of, profiled_goals
 from nascc.nas.hant.search import TOLERANCE
 from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import TEACH, Study, Workbench
+from nascc.nas.phases.emitted import emitted
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.phases.networks import FOUND
 from nascc.nas.regions.teacher import INPUT, OUTPUT
@@ -45,11 +46,7 @@ class Emit:
         """
         emission = _Emission(run, self.bench.study(run))
         results = {goal.name: emission.emit(goal) for goal in emission.goals}
-        best = [result["best"] for result in results.values()]
-        baselines = [rival for result in results.values() for rival in result["baselines"]]
-        several = {"results": best} if len(best) > 1 else {}
-        told = {"best": best[0], "baseline": [emission.teacher(), *baselines]} | several
-        run.finish(self.name, {"search": told, "results": results})
+        run.finish(self.name, emitted(results, [emission.teacher()]))
 
 
 class _Emission:

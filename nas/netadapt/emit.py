@@ -17,6 +17,7 @@ from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.retrain import trained
 from nascc.nas.netadapt.search import SEARCH
 from nascc.nas.netadapt.study import Study, Workbench
+from nascc.nas.phases.emitted import emitted
 from nascc.nas.phases.networks import FOUND
 from nascc.nas.phases.retrain import RETRAIN
 from nascc.nas.regions.teacher import INPUT, OUTPUT
@@ -41,10 +42,7 @@ class Emit:
         """
         emission = _Emission(run, self.bench.study(run))
         results = {goal.name: emission.emit(goal) for goal in emission.goals}
-        best = [result["best"] for result in results.values()]
-        baselines = [rival for result in results.values() for rival in result["baselines"]]
-        several = {"results": best} if len(best) > 1 else {}
-        run.finish(self.name, {"search": {"best": best[0], "baseline": baselines} | several, "results": results})
+        run.finish(self.name, emitted(results))
 
 
 class _Emission:

@@ -19,6 +19,7 @@ from nascc.nas.emit import usage_of, write_bundle
 from nascc.nas.emit.blocks import tell_blocks
 from nascc.nas.errors import LimitBroken, SearchError
 from nascc.nas.phases.config import RunConfig
+from nascc.nas.phases.emitted import emitted
 from nascc.nas.phases.goals import Goal, costs_of, described_space, found_arch, goals_of, limits_of
 from nascc.nas.phases.networks import FOUND
 from nascc.nas.phases.problem import Problem
@@ -45,10 +46,7 @@ class Emit:
         emission = _Emission(run)
         goals = goals_of(emission.config)
         results = {goal.name: emission.emit(goal) for goal in goals}
-        best = [result["best"] for result in results.values()]
-        several = {"results": best} if len(best) > 1 else {}
-        baselines = [rival for result in results.values() for rival in result["baselines"]]
-        run.finish(self.name, {"search": {"best": best[0], "baseline": baselines} | several, "results": results})
+        run.finish(self.name, emitted(results))
 
 
 class _Emission:
