@@ -292,7 +292,7 @@ def test_a_reference_network_by_name() -> None:
     assert (opened.name, opened.format, opened.path, opened.sha256) == ("mobilenet_v2", "zoo", None, None)
     assert opened.default_shapes == ("x:1x3x224x224",)
     fails("did you mean 'mobilenet_v2'", 2, "zoo:mobilenetv2")
-    fails("did you mean .*'mobilenet_v2', 'repvgg_a0', 'resnet18'", 2, "zoo:")
+    fails("did you mean .*'mobilenet_v2', .*'repvgg_a0', 'resnet18'", 2, "zoo:")
     fails("width: Input should be a valid number", 2, "zoo:mobilenet_v2", kwargs='{"width": "a"}')
     fails("without --model", 2, "zoo:repvgg_a0", model=SMALL)
 

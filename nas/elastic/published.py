@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ from nascc.nas.regions.teacher import captured_for
 from nascc.nas.zoo.mobilenet_v3 import HS, RE, InvertedResidual, Row
 from nascc.passes import graph as g
 
+TABLE8 = "netadaptv2_table8.json"
 Width = Annotated[int, Field(ge=0)]
 POOLS = (torch.ops.aten.adaptive_avg_pool2d.default, torch.ops.aten.mean.dim)
 JOINS = (torch.ops.aten.mul.Tensor, torch.ops.aten.add.Tensor)
@@ -60,6 +62,11 @@ def read_published(path: Path) -> Published:
         raise SearchError(f"'{path}' must be a JSON table of layers, but: {error}") from error
     found: Published = checked(data, Published, f"the table '{path}'")
     return found
+
+
+def table8() -> Published:
+    """The network that NetAdaptV2 found for 51 ms on a Pixel 1 (Table 8)."""
+    return Published.model_validate_json((resources.files("nascc.nas.elastic") / TABLE8).read_text("utf-8"))
 
 
 def published_graph(table: Published, image: Sequence[int] = (3, 224, 224)) -> fx.GraphModule:

@@ -1,7 +1,7 @@
 """Judge NetAdaptV2: `python -m nascc.tools.bench.netadapt step|macs|descent|embedded|tables --folder DIR`.
 
 `step` times a step of ordered dropout against a plain one and against one for each sub-network; `macs` counts what a
-published table (`--table FILE`, as netadaptv2_table8.json) costs by the rules of bypass connections; `descent` sets
+published network costs by the rules of bypass connections (Table 8, or `--table FILE` of that form); `descent` sets
 several layers at once against one, on synthetic objectives; `embedded` compares what is found at half the latency with
 random, narrower and shorter networks of equal cost, trained alike (`--task depth` for depths); `tables` tries what the
 paper's Tables 3 to 6 and 11 try: samples that are trained, bypasses and several layers on and off, J and r0, and how
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--target", default="nano", help="whose latency is kept")
     parser.add_argument("--random", type=int, default=5, help="random networks that are trained beside")
-    parser.add_argument("--table", type=Path, help="a published network as JSON, for macs")
+    parser.add_argument("--table", type=Path, help="a published network as JSON, for macs  [Table 8]")
     parser.add_argument(
         "--image", type=int, nargs=3, default=(3, 224, 224), metavar=("C", "H", "W"), help="what it reads"
     )
@@ -38,8 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif chosen.what == "macs":
         from nascc.tools.bench.netadapt_step import report_macs
 
-        if chosen.table is None:
-            parser.error("macs needs --table FILE")
         report_macs(chosen.table, tuple(chosen.image))
     elif chosen.what == "descent":
         from nascc.tools.bench.netadapt_descent import report_descents

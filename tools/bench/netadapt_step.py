@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from nascc.compiler.macs import count_macs
 from nascc.nas.elastic import ElasticNet, ElasticSpace
 from nascc.nas.elastic.ordered_dropout import OrderedDropout
-from nascc.nas.elastic.published import other_macs, published_graph, read_published
+from nascc.nas.elastic.published import other_macs, published_graph, read_published, table8
 from nascc.nas.regions.teacher import captured_for
 from nascc.nas.zoo.registry import find_architecture
 from nascc.passes.blocks import rebatched
@@ -48,9 +48,9 @@ def report_steps() -> None:
         )
 
 
-def report_macs(table: Path, image: tuple[int, int, int]) -> None:
+def report_macs(table: Path | None, image: tuple[int, int, int]) -> None:
     """Print the multiply-accumulates of an image, in millions: of convolutions and linear layers, and with the rest."""
-    graph = rebatched(published_graph(read_published(table), image), (1, *image))
+    graph = rebatched(published_graph(table8() if table is None else read_published(table), image), (1, *image))
     own = count_macs(graph)
-    print(f"{table.name}: {own / 1e6:.1f} M of convolutions and linear layers")
+    print(f"{'Table 8' if table is None else table.name}: {own / 1e6:.1f} M of convolutions and linear layers")
     print(f"{(own + other_macs(graph)) / 1e6:.1f} M with pooling, scaling of channels and residual sums")
