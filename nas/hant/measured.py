@@ -17,6 +17,7 @@ from nascc.nas.hant.goals import LATENCY
 from nascc.nas.hant.pieces import added, holding, identity_of
 from nascc.nas.hant.students import student_graph
 from nascc.nas.hant.study import Study
+from nascc.nas.phases.study import Study as BaseStudy
 from nascc.nas.program import Program, uniform_under
 from nascc.nas.regions import Neighbourhood, neighbourhoods
 from nascc.passes import graph as g
@@ -85,7 +86,7 @@ def measured_student(study: Study, meter: Meter, graph: fx.GraphModule, teacher_
     return meter.student(whole(study, graph), whole(study, teacher), teacher_ms)
 
 
-def whole(study: Study, graph: fx.GraphModule) -> Piece:
+def whole(study: BaseStudy, graph: fx.GraphModule) -> Piece:
     """A graph in the IR of a whole network."""
     return _piece(study, lambda: graph, study.config.image)
 
@@ -100,7 +101,7 @@ def _group(study: Study, slot: int, around: Neighbourhood) -> tuple[Piece, ...]:
     return own, *others, _piece(study, lambda: around.alone, ctx.shape)
 
 
-def _piece(study: Study, make: Callable[[], fx.GraphModule], shape: Sequence[int]) -> Piece:
+def _piece(study: BaseStudy, make: Callable[[], fx.GraphModule], shape: Sequence[int]) -> Piece:
     """A graph in the IR, compiled when it is its turn, that reads images of a shape (C, H, W)."""
     config = study.config
     return Piece(

@@ -12,9 +12,9 @@ from onnx import ModelProto
 
 from nascc.compiler.measured_cost import least_seconds, session_run
 from nascc.nas.hant.measured import Meter, Piece
-from nascc.nas.hant.study import Study
 from nascc.nas.phases.board import TIMES, Scale
 from nascc.nas.phases.goals import PROFILE
+from nascc.nas.phases.study import Study
 from nascc.nas.run import RunDirectory
 from nascc.runtime.remote.fleet import Job
 

@@ -12,16 +12,13 @@ from torch.export import ExportedProgram
 
 from nascc.nas.checkpoint import load_checkpoint
 from nascc.nas.core import Arch
-from nascc.nas.costs import Deployment
 from nascc.nas.errors import CorruptRun, SearchError
 from nascc.nas.hant.config import HantConfig
-from nascc.nas.phases.problem import Problem
+from nascc.nas.phases.study import Bench
+from nascc.nas.phases.study import Study as BaseStudy
 from nascc.nas.pool import choose
 from nascc.nas.regions import CandidateStore, Chain, RegionSpace, Teacher
-from nascc.nas.run import RunDirectory
-from nascc.nas.tasks import Task
 from nascc.nas.train.layout import channels_last
-from nascc.runtime.profile import Target
 
 PROGRAM = "teacher.pt2"
 TEACH = "teach"
@@ -30,27 +27,10 @@ POOL = "pool"
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Study(BaseStudy):
     """Everything is opened when it is asked for first; processes that share the work build one each."""
 
     config: HantConfig
-    path: Path
-
-    @cached_property
-    def problem(self) -> Problem:
-        return Problem(self.config)
-
-    @property
-    def task(self) -> Task:
-        return self.problem.task
-
-    @property
-    def target(self) -> Target:
-        return self.problem.target
-
-    @property
-    def deployment(self) -> Deployment:
-        return self.problem.deployment
 
     @cached_property
     def untaught(self) -> Teacher:
@@ -121,17 +101,11 @@ class Study:
         return module
 
 
-class Workbench:
-    """One study for all phases of a run in this process."""
+class Workbench(Bench[Study]):
+    """One study for all phases of a run in this process. Raises RunMismatch for a run of another method."""
 
     def __init__(self) -> None:
-        self._study: Study | None = None
-
-    def study(self, run: RunDirectory) -> Study:
-        """The study of a run. Raises RunMismatch for a run of another method."""
-        if self._study is None or self._study.path != run.path:
-            self._study = Study(run.config_as(HantConfig), run.path)
-        return self._study
+        super().__init__(lambda run: Study(run.config_as(HantConfig), run.path))
 
 
 def require_classes(told: int, wanted: int) -> None:

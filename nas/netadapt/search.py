@@ -1,5 +1,6 @@
 """The phase that shrinks the network: one coordinate descent to the smallest budget answers for all of them."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,13 +73,7 @@ class Loop:
         """The trajectory, and the network of every goal."""
         space, metric = self.study.space, self.cost.metric
         found = {goal.name: self._found(goal) for goal in self.goals}
-        start = Point(
-            self.adaptation.budgets[0] if self.total else 0.0,
-            space.largest,
-            self.cost(space.largest),
-            self.adaptation.start_score,
-        )
-        points = [start, *self.progress.trajectory]
+        points = self.points
         return {
             "search": {
                 "candidates": [
@@ -92,10 +87,15 @@ class Loop:
             "evaluations": 1 + self.total,
         }
 
+    @property
+    def points(self) -> list[Point]:
+        """Where the descent began, and the network of every iteration."""
+        largest = self.study.space.largest
+        start = Point(math.inf, largest, self.cost(largest), self.adaptation.start_score)
+        return [start, *self.progress.trajectory]
+
     def _found(self, goal: Goal) -> Point:
-        space = self.study.space
-        start = Point(goal.at_most, space.largest, self.cost(space.largest), self.adaptation.start_score)
-        point = within([start, *self.progress.trajectory], goal.at_most)
+        point = within(self.points, goal.at_most)
         if point is None:
             raise LimitBroken(f"a descent must end within {goal.at_most:.6g}, and did not")
         return point

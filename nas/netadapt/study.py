@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import fx, nn
 from torch.export import ExportedProgram
 
-from nascc.nas.costs import Deployment
 from nascc.nas.elastic import ElasticNet, ElasticSpace
 from nascc.nas.errors import CorruptRun, SearchError
 from nascc.nas.hant.measured import whole
@@ -19,13 +16,13 @@ from nascc.nas.hant.meters import meter_of
 from nascc.nas.netadapt.config import CUSTOM, NetAdaptConfig
 from nascc.nas.netadapt.costing import CallableCost, ElasticCost, MeasuredCost, described, guessing
 from nascc.nas.netadapt.user_metric import open_metric
-from nascc.nas.phases.problem import Problem
+from nascc.nas.phases.study import Bench
+from nascc.nas.phases.study import Study as BaseStudy
 from nascc.nas.regions.teacher import captured_for
 from nascc.nas.run import RunDirectory
 from nascc.nas.tasks import Task
 from nascc.nas.zoo.registry import find_architecture
 from nascc.passes.blocks import rebatched
-from nascc.runtime.profile import Target
 
 PROGRAM = "initial.pt2"
 SUPERNET = "supernet"
@@ -33,27 +30,10 @@ WEIGHTS = f"{SUPERNET}/weights.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Study(BaseStudy):
     """Everything is opened when it is asked for first; processes that share the work build one each."""
 
     config: NetAdaptConfig
-    path: Path
-
-    @cached_property
-    def problem(self) -> Problem:
-        return Problem(self.config)
-
-    @property
-    def task(self) -> Task:
-        return self.problem.task
-
-    @property
-    def target(self) -> Target:
-        return self.problem.target
-
-    @property
-    def deployment(self) -> Deployment:
-        return self.problem.deployment
 
     @cached_property
     def space(self) -> ElasticSpace:
@@ -83,15 +63,14 @@ class Study:
         return described(self.space, place, config.resource)
 
     def _metering(self, run: RunDirectory) -> Callable[[fx.GraphModule, float], float]:
-        study: Any = self  # meters ask it for its configuration, its target and its problem alone
-        meter = meter_of(run, study)
+        meter = meter_of(run, self)
         initial = rebatched(self.space.graph, (self.config.batch, *self.config.image))
 
         def measure(graph: fx.GraphModule, initial_ms: float) -> float:
-            own = whole(study, graph)
+            own = whole(self, graph)
             if not initial_ms:
                 return meter.profile([], own)[1]
-            return meter.student(own, whole(study, initial), initial_ms)
+            return meter.student(own, whole(self, initial), initial_ms)
 
         return measure
 
@@ -117,14 +96,8 @@ def space_of(config: NetAdaptConfig, graph: fx.GraphModule) -> ElasticSpace:
     return ElasticSpace(graph, config.image, own.thresholds, own.levels, own.kernels)
 
 
-class Workbench:
-    """One study for all phases of a run in this process."""
+class Workbench(Bench[Study]):
+    """One study for all phases of a run in this process. Raises RunMismatch for a run of another method."""
 
     def __init__(self) -> None:
-        self._study: Study | None = None
-
-    def study(self, run: RunDirectory) -> Study:
-        """The study of a run. Raises RunMismatch for a run of another method."""
-        if self._study is None or self._study.path != run.path:
-            self._study = Study(run.config_as(NetAdaptConfig), run.path)
-        return self._study
+        super().__init__(lambda run: Study(run.config_as(NetAdaptConfig), run.path))
