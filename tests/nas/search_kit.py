@@ -4,9 +4,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
-from nascc.nas.core import Arch, Ctx, Form, Op, Slot, Space
 from nascc.nas.macro import Macro
 
 if sys.version_info >= (3, 11):
@@ -70,24 +67,3 @@ class Finished:
 
     path: Path
     out: str
-
-
-class Levels(Space):
-    """Ordered slots of some levels each; there is nothing to build."""
-
-    input_shape = (1, 1, 1)
-
-    def __init__(self, slots: int, levels: int) -> None:
-        self.levels = levels
-        ops = tuple(Op(f"w{level}", _nothing) for level in range(levels - 1, -1, -1))
-        self.slots = tuple(Slot(f"layer{k}", ops, ordered=True) for k in range(slots))
-
-    def shrink(self, arch: Arch, slot: int) -> Arch | None:
-        return (*arch[:slot], arch[slot] + 1, *arch[slot + 1 :]) if arch[slot] + 1 < self.levels else None
-
-    def build(self, arch: Arch, form: Form = "train") -> nn.Module:
-        raise NotImplementedError
-
-
-def _nothing(ctx: Ctx) -> nn.Module:
-    raise NotImplementedError

@@ -5,54 +5,21 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from nas.search_kit import Levels
 from nascc.nas.core import Arch
 from nascc.nas.errors import BudgetInfeasible
 from nascc.nas.netadapt.budget_steps import budgets, reach_of, require_reach
 from nascc.nas.netadapt.descent import Adaptation, Descent, Progress, plain, restored, within
+from nascc.tools.bench.netadapt_descent import INTERACTIONS, LAYERS, Cost, Levels, Objective
 
-LAYERS, LEVELS = 20, 9
-INTERACTIONS = {"none": 0.0, "medium": 0.5, "strong": 2.0}
 MCD = Descent(samples=60, layers=4, step=0.03)
 SCD = Descent(samples=1, layers=1, step=0.01, single=True)
-
-
-class Cost:
-    """A sum over layers, each in proportion to its width."""
-
-    trusted = True
-
-    def __init__(self, seed: int, layers: int = LAYERS) -> None:
-        self.rates = np.random.default_rng(seed).uniform(0.5, 1.5, layers).tolist()
-
-    def __call__(self, arch: Arch) -> float:
-        return sum(r * (LEVELS - 1 - k) for r, k in zip(self.rates, arch, strict=True)) / (LEVELS - 1)
-
-    def guess(self, arch: Arch) -> float:
-        return self(arch)
-
-
-class Objective:
-    """What a network loses: separable powers of what each layer has lost, and products of two of them."""
-
-    def __init__(self, seed: int, strength: float) -> None:
-        draw = np.random.default_rng(seed + 1000)
-        self.weights, self.powers = draw.lognormal(0, 1, LAYERS), draw.uniform(0.3, 3, LAYERS)
-        self.pairs: NDArray[np.float64] = draw.normal(0, 1, (LAYERS, LAYERS)) * strength / np.sqrt(LAYERS)
-        self.calls = 0
-
-    def __call__(self, arch: Arch) -> float:
-        self.calls += 1
-        lost = np.array(arch) / (LEVELS - 1)
-        return float(-(self.weights * lost**self.powers).sum() - lost @ self.pairs @ lost)
 
 
 def descent(
     cost: object, score: object, settings: Descent, seed: int = 0, target: float | None = None, share: float = 0.5
 ) -> Adaptation:
-    space = Levels(LAYERS, LEVELS)
+    space = Levels()
     start = (0,) * LAYERS
     return Adaptation(
         space,

@@ -15,7 +15,9 @@ WAYS = {
 }
 
 
-class _Levels(Space):
+class Levels(Space):
+    """Ordered slots of nine widths each; there is nothing to build."""
+
     input_shape = (1, 1, 1)
 
     def __init__(self) -> None:
@@ -33,7 +35,9 @@ def _nothing(ctx: Ctx) -> nn.Module:
     raise NotImplementedError
 
 
-class _Cost:
+class Cost:
+    """A sum over layers, each in proportion to its width."""
+
     trusted = True
 
     def __init__(self, seed: int) -> None:
@@ -46,7 +50,9 @@ class _Cost:
         return self(arch)
 
 
-class _Objective:
+class Objective:
+    """What a network loses: separable powers of what each layer has lost, and products of two of them."""
+
     def __init__(self, seed: int, strength: float) -> None:
         draw = np.random.default_rng(seed + 1000)
         self.weights, self.powers = draw.lognormal(0, 1, LAYERS), draw.uniform(0.3, 3, LAYERS)
@@ -73,9 +79,9 @@ def report_descents(seeds: int) -> None:
 
 
 def _end(seed: int, strength: float, settings: Descent) -> tuple[float, int]:
-    cost, objective, start = _Cost(seed), _Objective(seed, strength), (0,) * LAYERS
+    cost, objective, start = Cost(seed), Objective(seed, strength), (0,) * LAYERS
     run = Adaptation(
-        _Levels(), [(k,) for k in range(LAYERS)], cost, objective, settings, seed, start, objective(start),
+        Levels(), [(k,) for k in range(LAYERS)], cost, objective, settings, seed, start, objective(start),
         cost(start) / 2,
     )  # fmt: skip
     end = run.run()[-1]
