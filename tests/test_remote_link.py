@@ -116,6 +116,12 @@ class TestLink:
         assert not later.is_alive()
         daemon.wait_until_clean()
 
+    def test_a_link_closed_at_once_leaves_nothing(self, daemon: sshd.Sshd) -> None:
+        for _ in range(20):
+            with link(daemon):
+                pass
+        daemon.wait_until_clean()
+
     def test_a_killed_client_leaves_nothing(self, daemon: sshd.Sshd) -> None:
         opened = link(daemon)
         opened.__enter__()

@@ -9,6 +9,7 @@ LOCK = "/etc/passwd"
 PREFIX = "nascc-"
 STALE_MINUTES = 1
 
+# It ends with KILL: a shell that was only just forked may lose any other signal.
 _HOLDER = """
 umask 077
 command -v flock >/dev/null || {{ echo "flock is missing" >&2; exit 69; }}
@@ -20,11 +21,11 @@ signal() {{ for f in "$dir"/pids/*; do [ -s "$f" ] && kill -s "$1" -- "-$(cat "$
 finish() {{
   trap "" EXIT HUP INT TERM PIPE; signal TERM && sleep 1; signal KILL
   rm -rf "$dir" || {{ sleep 1; rm -rf "$dir"; }}
-  kill 0; exit
+  kill -s KILL 0
 }}
 trap finish EXIT; trap "exit 1" HUP INT TERM PIPE
 ( exec 9<&- >/dev/null 2>&1 </dev/null; old=0
-  while sleep 20; do
+  while sleep 20 && [ -e "$dir/alive" ]; do
     if [ -n "$(find "$dir/alive" -mmin +{stale})" ]; then old=$((old+1)); else old=0; fi
     [ $old -lt 2 ] || kill -TERM $$
   done ) &
