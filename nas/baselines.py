@@ -51,15 +51,17 @@ def random_networks(
     for _ in range(RESTARTS * count):
         if len(found) == count:
             break
-        arch = _walk(space, cost, ((1 - WINDOW) * at_most, at_most), rng)
+        arch = walked(space, cost, space.random(rng), ((1 - WINDOW) * at_most, at_most), rng)
         if arch is not None and all(limit.holds(arch) for limit in limits):
             found[arch] = None
     return tuple(found)
 
 
-def _walk(space: Space, cost: Cost, window: tuple[float, float], rng: random.Random) -> Arch | None:
+def walked(
+    space: Space, cost: Callable[[Arch], float], arch: Arch, window: tuple[float, float], rng: random.Random
+) -> Arch | None:
+    """Random changes of one slot that come nearer to the window of costs; None where they do not get there."""
     low, high = window
-    arch = space.random(rng)
     now = cost(arch)
     for _ in range(WALK):
         if low <= now <= high:

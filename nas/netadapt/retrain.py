@@ -17,6 +17,7 @@ from nascc.nas.core.randomness import derive
 from nascc.nas.elastic import ElasticSpace, trainable
 from nascc.nas.netadapt.carry import carried
 from nascc.nas.netadapt.config import BASELINES, NetAdaptConfig
+from nascc.nas.netadapt.costing import MeasuredCost
 from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.rivals import rivals
 from nascc.nas.netadapt.search import SEARCH
@@ -31,15 +32,18 @@ from nascc.nas.run.files import write_whole
 from nascc.nas.train import Training, judge
 from nascc.passes import graph as g
 
+NETWORKS = "networks"
+
 
 @dataclass(frozen=True)
 class Network:
-    """A network to train: its name, its goal, `found` or the kind of a baseline, and the way to it."""
+    """A network to train: its name, its goal, `found` or the kind of a baseline, its cost, and the way to it."""
 
     name: str
     goal: str
     kind: str
     arch: Arch
+    cost: float
     way: tuple[Arch, ...] = ()
 
 
@@ -53,9 +57,7 @@ class Retrain:
     def run(self, run: RunDirectory) -> None:
         """Read what was found; write the weights of every network, and how good it is."""
         study = self.bench.study(run)
-        run.phase_folder(self.name)
-        networks = list(networks_of(run, study))
-        jobs = [Job(n.name, train, (study.config, run.path, n)) for n in networks]
+        jobs = [Job(n.name, train, (study.config, run.path, n)) for n in _networks(run, study)]
         results = run_trainings(run, self.name, jobs)
         run.finish(self.name, {"networks": results})
 
@@ -69,18 +71,35 @@ class Retrain:
         return {self.name: Timed(training.step, training.total * rounds)}
 
 
+def _networks(run: RunDirectory, study: Study) -> list[Network]:
+    """What is trained; decided once, since costs that are measured would be others after a stop."""
+    if (state := run.load_state(RETRAIN, part=NETWORKS)) is None:
+        run.phase_folder(RETRAIN)
+        state = {"networks": [asdict(network) for network in networks_of(run, study)]}
+        run.save_state(RETRAIN, state, part=NETWORKS)
+    return [_network(**values) for values in state["networks"]]
+
+
+def _network(arch: Sequence[int], way: Sequence[Sequence[int]], **rest: Any) -> Network:
+    return Network(arch=tuple(arch), way=tuple(map(tuple, way)), **rest)
+
+
 def networks_of(run: RunDirectory, study: Study) -> Iterator[Network]:
     """What was found for every goal, and its baselines."""
     found = run.result(SEARCH)
     trajectory = [tuple(arch) for arch in found["trajectory"]]
     cost = recalled(run, study.cost(run))
     for goal in limits(run):
-        arch: Arch = tuple(found["goals"][goal.name]["arch"])
+        ended = found["goals"][goal.name]
+        arch: Arch = tuple(ended["arch"])
+        if isinstance(cost, MeasuredCost):
+            cost.recall([(arch, ended["cost"][cost.metric])])
         way = tuple(trajectory[: trajectory.index(arch) + 1])
-        yield Network(goal.phase(FOUND), goal.name, FOUND, arch, way)
+        yield Network(goal.phase(FOUND), goal.name, FOUND, arch, ended["cost"][cost.metric], way)
         for kind, rival in rivals(study.config.baselines, study.space, cost, arch, study.config.seed, goal.name):
             way = (study.space.largest, rival)
-            yield Network(f"{goal.name}-{kind}".strip("-"), goal.name, kind.rstrip("0123456789"), rival, way)
+            name, kind = f"{goal.name}-{kind}".strip("-"), kind.rstrip("0123456789")
+            yield Network(name, goal.name, kind, rival, cost(rival), way)
 
 
 def train(config: NetAdaptConfig, path: Path, network: Network, tell: Tell) -> dict[str, Any]:
@@ -99,6 +118,7 @@ def train(config: NetAdaptConfig, path: Path, network: Network, tell: Tell) -> d
         "kind": network.kind,
         "arch": study.space.name_of(network.arch),
         "choice": list(network.arch),
+        "cost": network.cost,
         "test": asdict(judge(module, study.task.split("test"))),
         "series": training.series,
     }

@@ -1,19 +1,25 @@
 """Networks of equal cost beside a found one: random ones of the space, the initial one scaled or made shorter."""
 
+import random
 from collections.abc import Collection, Iterable, Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
-from nascc.nas.baselines import parse_baselines, random_networks
+from nascc.nas.baselines import WINDOW, parse_baselines, walked
 from nascc.nas.core import Arch
 from nascc.nas.core.randomness import rng
 from nascc.nas.elastic import ElasticSpace
 from nascc.nas.netadapt.config import BASELINES
 from nascc.nas.netadapt.costing import ElasticCost
+from nascc.nas.netadapt.descent import Resource
 
 LONGEST, ENUMERATED = 4, 8
 """Layers of a residual block that may go, and how many blocks every choice of is looked at."""
 SLACK = 1.2
 """How far above the limit a guess may be for a network to be looked at."""
+LOOKED_AT = 4
+"""Cheap enough networks of which the dearest counts."""
+DRAWS, CORRECTIONS = 20, 8
+"""Draws for a random network that is asked for, and how often the guesses of one are corrected."""
 Rival = tuple[str, Arch]
 """A kind, numbered where there are several, and an architecture."""
 
@@ -23,9 +29,8 @@ def rivals(text: str, space: ElasticSpace, cost: ElasticCost, found: Arch, seed:
     at_most = cost(found)
     for wanted in parse_baselines(text, BASELINES):
         if wanted.kind == "random":
-            guessed = _Guessed(cost, at_most / max(cost.guess(found), 1e-300))
             draw = rng(seed, "baselines", goal)
-            archs = random_networks(space, guessed, at_most, (), wanted.count, draw)  # type: ignore[arg-type]
+            archs = equal_networks(space, cost, found, wanted.count, draw)
             yield from ((f"random{number}", arch) for number, arch in enumerate(archs, 1))
         else:
             ways = uniform(space) if wanted.kind == "width" else shortened(space)
@@ -33,14 +38,36 @@ def rivals(text: str, space: ElasticSpace, cost: ElasticCost, found: Arch, seed:
                 yield wanted.kind, arch
 
 
-class _Guessed:
-    """Guesses as a cost, scaled so that the found network costs what it does."""
+def equal_networks(
+    space: ElasticSpace, cost: Resource, found: Arch, count: int, draw: random.Random
+) -> tuple[Arch, ...]:
+    """Different random networks, none dearer than the found one, as near to its cost as a few corrections bring them.
 
-    def __init__(self, cost: ElasticCost, factor: float) -> None:
-        self.cost, self.factor = cost, factor
+    A uniform draw walks by guesses into a window below the cost; where it really stands corrects its guesses.
+    """
+    known: dict[Arch, None] = {}
+    for _ in range(DRAWS * count):
+        if len(known) == count:
+            break
+        if (arch := _equal(space, cost, found, draw)) is not None and arch != found:
+            known[arch] = None
+    return tuple(known)
 
-    def __call__(self, arch: Arch) -> float:
-        return self.cost.guess(arch) * self.factor
+
+def _equal(space: ElasticSpace, cost: Resource, found: Arch, draw: random.Random) -> Arch | None:
+    at_most, nearest = cost(found), None
+    like, arch = found, space.random(draw)
+    for _ in range(CORRECTIONS):
+        factor = cost(like) / max(cost.guess(like), 1e-300)
+        window = ((1 - WINDOW) * at_most / factor, at_most / factor)
+        if (there := walked(space, cost.guess, arch, window, draw)) is None:
+            break
+        like = arch = there
+        if cost(arch) <= at_most and (nearest is None or cost(arch) > cost(nearest)):
+            nearest = arch
+        if (1 - WINDOW) * at_most <= cost(arch) <= at_most:
+            break
+    return nearest
 
 
 def uniform(space: ElasticSpace) -> Iterator[Arch]:
@@ -92,8 +119,9 @@ def _without(space: ElasticSpace, layers: Collection[int]) -> Arch:
 
 
 def dearest(ways: Iterable[Arch], cost: ElasticCost, at_most: float) -> Arch | None:
-    """The dearest network that is cheap enough, by guesses; what it costs is checked."""
+    """The dearest network that is cheap enough, of the first few by guesses."""
     factor = cost(cost.space.largest) / max(cost.guess(cost.space.largest), 1e-300)
     ranked = sorted(set(ways), key=lambda arch: (-cost.guess(arch), arch))
     near = (arch for arch in ranked if cost.guess(arch) * factor <= SLACK * at_most)
-    return next((arch for arch in near if cost(arch) <= at_most), None)
+    fitting = list(islice((arch for arch in near if cost(arch) <= at_most), LOOKED_AT))
+    return max(fitting, key=cost, default=None)

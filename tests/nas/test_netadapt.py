@@ -1,6 +1,7 @@
 """NetAdaptV2 from nothing to a deployed network: costs, metrics of the user's own, runs that are stopped and killed."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,15 +10,16 @@ from torch import nn
 
 from nas.conformance import MethodConformance
 from nas.elastic_kit import IMAGE, Mobile, extremes, space_of
+from nascc.nas.core import Arch
 from nascc.nas.costs import Deployment
-from nascc.nas.elastic import ElasticNet, trainable
+from nascc.nas.elastic import ElasticNet, ElasticSpace, trainable
 from nascc.nas.errors import BadBudget, BudgetInfeasible, SearchError
 from nascc.nas.methods import METHODS, SearchMethod, run_method
 from nascc.nas.methods.configure import configure, merged
 from nascc.nas.netadapt.carry import carried
 from nascc.nas.netadapt.costing import CallableCost, described
 from nascc.nas.netadapt.goals import Range, goals_of
-from nascc.nas.netadapt.rivals import dearest, shortened, uniform
+from nascc.nas.netadapt.rivals import dearest, equal_networks, shortened, uniform
 from nascc.nas.netadapt.user_metric import open_metric
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.run import RunDirectory
@@ -189,12 +191,17 @@ def test_depths_are_learned_too(tmp_path: Path) -> None:
 
 
 def test_latency_can_be_measured_here(tmp_path: Path) -> None:
-    config = configured("cpu", ratio="0.7", measured=True, descent={"samples": 2})
+    config = configured("cpu", ratio="0.7", measured=True, baselines="width", descent={"samples": 2})
     directory = run(tmp_path / "run", config)
     profile = directory.result("profile")
     assert profile["measured"] and not profile["reachable"]["latency"]["exact"]
     goals = directory.result("search")["goals"]
     assert goals[""]["cost"]["latency"] <= profile["at_most"][""]
+    measured = [network["cost"] for network in directory.result("retrain")["networks"]]
+    assert measured == sorted(measured, reverse=True)
+    assert [{"latency": cost} for cost in measured[1:]] == [
+        rival["cost"] for rival in directory.result("emit")["results"][""]["baselines"]
+    ]
 
 
 def test_small_weights_are_a_part_of_the_large_ones() -> None:
@@ -226,6 +233,29 @@ def test_baselines_are_no_dearer() -> None:
         assert series[0] == space.largest and all(map(space.legal, series))
         found = dearest(series, cost, at_most)
         assert found is not None and cost(found) <= at_most
+
+
+class Misguessed:
+    """A cost whose guesses are off by up to a half, the more the narrower the network is."""
+
+    trusted = True
+
+    def __init__(self, space: ElasticSpace) -> None:
+        self.space = space
+
+    def guess(self, arch: Arch) -> float:
+        return sum(n - at for n, at in zip(self.space.choices, arch, strict=True)) / sum(self.space.choices)
+
+    def __call__(self, arch: Arch) -> float:
+        return self.guess(arch) * (0.5 + 0.5 * arch.count(0) / len(arch))
+
+
+def test_random_networks_cost_the_same() -> None:
+    space = space_of(Mobile(), levels=9)
+    cost, found = Misguessed(space), space.random(Random(1))
+    archs = equal_networks(space, cost, found, 5, Random(0))
+    assert len({found, *archs}) == 6
+    assert all(0.98 * cost(found) <= cost(arch) <= cost(found) for arch in archs)
 
 
 def test_goals_are_what_was_asked_for() -> None:
