@@ -1,6 +1,6 @@
 """What architectures cost at deployment: described, tabled or predicted; their ranges, budgets and limits."""
 
-from nascc.nas.costs.budgets import Budget, parse_budget, parse_budgets
+from nascc.nas.costs.budgets import Budget, parse_budget, parse_budgets, parse_ratios
 from nascc.nas.costs.deployment import Deployment, compiled_graph, note_architecture, noted_architecture
 from nascc.nas.costs.describe import describe
 from nascc.nas.costs.described import DescribedCost, DescribedSpace
@@ -36,6 +36,7 @@ __all__ = [
     "noted_architecture",
     "parse_budget",
     "parse_budgets",
+    "parse_ratios",
     "reach_of",
     "read_networks",
     "read_table",

@@ -61,6 +61,24 @@ def parse_budget(metric: str, text: str) -> tuple[Budget, ...]:
     return budgets
 
 
+def parse_ratios(text: str, whole: str) -> tuple[float, ...]:
+    """The values of `--ratio`, shares of `whole` above 0 and at most 1, in the order given. Raises BadBudget."""
+    ratios = tuple(_ratio(part.strip(), whole) for part in text.split(","))
+    if len(set(ratios)) < len(ratios):
+        raise BadBudget(f"the values of --ratio must differ, got '{text}'")
+    return ratios
+
+
+def _ratio(text: str, whole: str) -> float:
+    try:
+        ratio = float(text)
+    except ValueError as error:
+        raise BadBudget(f"--ratio must be a number such as 0.5, got '{text}'") from error
+    if not 0 < ratio <= 1:
+        raise BadBudget(f"--ratio must be above 0 and at most 1, {whole}, got {text}")
+    return ratio
+
+
 def _parse(metric: str, text: str) -> Budget:
     example = f"write it like {EXAMPLES[metric]} or 50%"
     match = _AMOUNT.fullmatch(text)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nascc.nas.costs import parse_budget
+from nascc.nas.costs import parse_budget, parse_ratios
 from nascc.nas.costs.units import written, written_up
 from nascc.nas.errors import BadBudget, BudgetInfeasible
 from nascc.nas.hant.config import HantConfig
 
 LATENCY = "latency"
 SLACK = 1e-9
+WHOLE = "the whole latency of the teacher"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,12 @@ def metrics_of(config: HantConfig) -> tuple[str, ...]:
 
 
 def names_of(config: HantConfig) -> tuple[str, ...]:
-    """The names of the results, before anything is known of costs. Raises BadBudget."""
+    """The names of the results, before anything is known of costs. Raises BadBudget for a text that is no budget."""
+    for metric, text in _texts(config).items():
+        if _is_ratio(metric, config):
+            parse_ratios(text, WHOLE)
+        else:
+            parse_budget(metric, text)
     several = _several(config)
     texts = [t.strip().replace(" ", "") for t in _texts(config)[several].split(",")] if several else []
     return tuple(texts) if texts else ("",)
@@ -70,24 +76,20 @@ def _several(config: HantConfig) -> str | None:
     return found[0] if found else None
 
 
+def _is_ratio(metric: str, config: HantConfig) -> bool:
+    return metric == LATENCY and config.ratio is not None
+
+
 def _values(metric: str, text: str, config: HantConfig, known: Range) -> list[float]:
-    if metric == LATENCY and config.ratio is not None:
-        return [_ratio(part.strip(), known) for part in text.split(",")]
+    if _is_ratio(metric, config):
+        return [
+            _feasible(LATENCY, f"ratio {ratio:g}", ratio * known.teacher, known) for ratio in parse_ratios(text, WHOLE)
+        ]
     found = []
     for budget in parse_budget(metric, text):
         share = known.least + budget.value * (known.teacher - known.least)
         found.append(_feasible(metric, str(budget), share if budget.is_share else budget.value, known))
     return found
-
-
-def _ratio(text: str, known: Range) -> float:
-    try:
-        ratio = float(text)
-    except ValueError as error:
-        raise BadBudget(f"--ratio must be a number such as 0.5, got '{text}'") from error
-    if not 0 < ratio <= 1:
-        raise BadBudget(f"--ratio must be above 0 and at most 1, the whole latency of the teacher, got {text}")
-    return _feasible(LATENCY, f"ratio {text}", ratio * known.teacher, known)
 
 
 def _feasible(metric: str, asked: str, value: float, known: Range) -> float:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nascc.nas.costs import parse_budget
+from nascc.nas.costs import parse_budget, parse_ratios
 from nascc.nas.costs.metrics import UNITS
 from nascc.nas.costs.units import written, written_up
-from nascc.nas.errors import BadBudget, BudgetInfeasible
+from nascc.nas.errors import BudgetInfeasible
 from nascc.nas.netadapt.config import NetAdaptConfig
 
 SLACK = 1e-9
+WHOLE = "the whole of the initial network"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,7 @@ def names_of(config: NetAdaptConfig) -> tuple[str, ...]:
     if config.ratio is None:
         parse_budget(config.resource, text_of(config))
     else:
-        for word in words:
-            _ratio(word)
-    if len(set(words)) < len(words):
-        raise BadBudget(f"the values of a budget must differ, got '{text_of(config)}'")
+        parse_ratios(config.ratio, WHOLE)
     return tuple(words) if len(words) > 1 else ("",)
 
 
@@ -64,22 +62,12 @@ def told(value: float, metric: str) -> str:
 def _amounts(config: NetAdaptConfig, known: Range) -> Iterator[float]:
     metric = config.resource
     if config.ratio is not None:
-        for word in config.ratio.split(","):
-            yield _feasible(metric, f"ratio {word.strip()}", _ratio(word.strip()) * known.most, known)
+        for ratio in parse_ratios(config.ratio, WHOLE):
+            yield _feasible(metric, f"ratio {ratio:g}", ratio * known.most, known)
         return
     for budget in parse_budget(metric, config.budgets[metric]):
         share = known.least + budget.value * (known.most - known.least)
         yield _feasible(metric, str(budget), share if budget.is_share else budget.value, known)
-
-
-def _ratio(word: str) -> float:
-    try:
-        ratio = float(word)
-    except ValueError as error:
-        raise BadBudget(f"--ratio must be a number such as 0.5, got '{word}'") from error
-    if not 0 < ratio <= 1:
-        raise BadBudget(f"--ratio must be above 0 and at most 1, the whole of the initial network, got {word}")
-    return ratio
 
 
 def _feasible(metric: str, asked: str, value: float, known: Range) -> float:

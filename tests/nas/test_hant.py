@@ -238,6 +238,7 @@ def test_ratios_refer_to_the_whole_network() -> None:
         ({"ratio": "0.05"}, BudgetInfeasible, r"0.2 ms to 2 ms of latency \(ratio 0.1 to 1\)"),
         ({"ratio": "1.5"}, BadBudget, "at most 1"),
         ({"ratio": "half"}, BadBudget, "must be a number"),
+        ({"ratio": "0.5,0.50"}, BadBudget, "must differ"),
         ({"ratio": "0.5,0.4", "budgets": {"params": "50%,60%"}}, BadBudget, "one budget may have several values"),
         ({"ratio": "0.5", "budgets": {"latency": "3ms"}}, SearchError, "both budgets of latency"),
         ({"operators": ["efn_k4"]}, SearchError, "one of the pool"),
