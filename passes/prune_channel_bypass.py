@@ -40,7 +40,7 @@ class PruneChannelBypass(GraphPass[Bypassed]):
     runs_after = (EvaluateConstants, EliminateIdentities, MergeDuplicates)
 
     def plan(self, gm: fx.GraphModule) -> Bypassed | None:
-        if not any(may_copy(node) for node in gm.graph.nodes):
+        if not may_copy(gm):
             return None
         if evaluates := to_evaluate(gm, ranges=True):
             return Bypassed(evaluates=tuple(n.name for n in evaluates))

@@ -31,11 +31,20 @@ Cost = tuple[int, int]
 """(weights of layers, calls)."""
 
 
-def may_copy(node: Node) -> bool:
+def may_copy(gm: fx.GraphModule) -> bool:
     """Could a call copy some channels and not others? Cheap to tell, for graphs where none does."""
-    if node.target in COPYING:
-        return node.op == "call_function"
-    return node.target in NEUTRAL and any(is_number(a) or g.is_constant(a) for a in node.args)
+    known: set[Node] = set()
+    for node in gm.graph.nodes:
+        if node.op != "placeholder" and all(n in known for n in node.all_input_nodes):
+            known.add(node)
+        elif node.op == "call_function" and (node.target in COPYING or _has_numbers(node, known)):
+            return True
+    return False
+
+
+def _has_numbers(node: Node, known: Collection[Node]) -> bool:
+    """Does a sum, product and the like have a side that does not depend on the input?"""
+    return node.target in NEUTRAL and any(is_number(a) or a in known for a in node.args)
 
 
 class Trial:
