@@ -8,7 +8,7 @@ from torch import fx
 from torch.fx import Node
 
 from nascc.nas.elastic.layer import Kind, Layer
-from nascc.nas.elastic.roles import Role, is_pointwise, role_of
+from nascc.nas.elastic.roles import Role, is_pointwise, role_of, why_opaque
 from nascc.nas.elastic.thresholds import Thresholds
 from nascc.nas.errors import SearchError
 from nascc.passes import graph as g
@@ -124,7 +124,7 @@ class _Reading:
         norm, end = None, call
         while len(end.users) == 1:
             (user,) = end.users
-            if self.roles[user] is Role.NORM and norm is None and end is call and user.args[0] is end:
+            if end is call and user.args[0] is end and _is_own(user, self.roles[user]):
                 norm = user
             elif self.roles[user] not in (Role.KEEP, Role.FILL) or not is_pointwise(user):
                 break
@@ -185,7 +185,7 @@ class _Reading:
             elif self.roles[node] is Role.NORM and not any(layer.norm == node.name for layer in self.layers):
                 self._whole_inputs(node, "a batch norm that is not its own reads it")
             elif self.roles[node] is Role.OPAQUE:
-                self._whole_inputs(node, f"'{g.label(node)}' ({node.target}) mixes channels in its own way")
+                self._whole_inputs(node, f"'{g.label(node)}' ({node.target}) {why_opaque(node)}")
 
     def _whole_inputs(self, node: Node, reason: str) -> None:
         for value in node.all_input_nodes:
@@ -235,6 +235,12 @@ class _Reading:
         problems += [f"T of '{name}' must be at least 0, got {value}" for name, value in values.items() if value < 0]
         if problems:
             raise SearchError("; ".join(problems))
+
+
+def _is_own(norm: Node, role: Role) -> bool:
+    """Does a batch norm hold its numbers, so that they can be sliced? They may also be expressions."""
+    held = (a for a in norm.args[1:5] if isinstance(a, Node))
+    return role is Role.NORM and all(a.op == "get_attr" for a in held)
 
 
 def _unknown(what: str, given: Mapping[str, int], known: set[str]) -> Iterator[str]:

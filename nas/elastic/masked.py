@@ -54,9 +54,14 @@ class Masks:
 
 
 def masks_of(layer: Layer, own: Picked | None, inputs: Tensor) -> Masks | None:
-    """Masks of a layer whose input has `inputs` [n] channels alive; None where every filter runs."""
+    """Masks of a layer whose input has `inputs` [n] channels alive; None where every filter runs.
+
+    A depthwise layer has as many filters as inputs, also where there is nothing to choose.
+    """
     if own is None:
-        return None
+        if not layer.depthwise or bool((inputs >= layer.filters).all()):
+            return None
+        own = Picked(torch.tensor([layer.filters], device=inputs.device))
     if own.values is not None:
         return _masks(layer, own.values, inputs)
     parts = [(_masks(layer, torch.tensor([value], device=inputs.device), inputs), share) for value, share in own.mix]

@@ -76,6 +76,18 @@ def role_of(node: Node) -> Role:
     return _moves(node)
 
 
+def why_opaque(node: Node) -> str:
+    """Why a call needs all channels of what it reads, for a report."""
+    if node.target in (Conv.TARGET, Linear.TARGET):
+        weight = node.args[1]
+        if not (isinstance(weight, Node) and _owns(weight)):
+            return "shares its weights or computes them"
+        return "is transposed, grouped, or has not two dimensions"
+    if any(n.op == "get_attr" and g.constant(n).numel() > 1 for n in node.all_input_nodes):
+        return "has numbers of its own for single channels or places"
+    return "may mix channels, or tell places apart"
+
+
 def is_pointwise(node: Node) -> bool:
     """Does the call map each number by itself?"""
     return pointwise(node.target) and len(_tensors(node)) == 1
@@ -98,7 +110,9 @@ def _is_layer(node: Node) -> bool:
 
 
 def _owns(constant: Node) -> bool:
-    """Is a constant read by one call only, under this node or another of the same name?"""
+    """Is it a constant that one call reads only, under this node or another of the same name?"""
+    if constant.op != "get_attr":
+        return False
     same = [n for n in constant.graph.nodes if n.op == "get_attr" and n.target == constant.target]
     return sum(len(n.users) for n in same) == 1
 

@@ -140,10 +140,16 @@ class Sliced:
         sizes = [self.channels[n] for n in operands]
         if any(gone):
             stays = gone.index(False)
-            self._put(node, self.new[operands[stays]], sizes[stays])
+            self._put(node, self._scaled(node, operands[stays], _factor(node, stays)), sizes[stays])
             return
         total = max(sizes)
         self._put(node, self._joined(node, [self._padded(self.new[n], total, node) for n in operands], total), total)
+
+    def _scaled(self, node: Node, x: Node, factor: float) -> Node:
+        """What is left of a sum whose other side is gone."""
+        if factor == 1:
+            return self.new[x]
+        return self._call(node, aten.mul.Tensor, (self.new[x], factor), self._like(node, self.channels[x]))
 
     def dropped(self, name: str) -> list[bool]:
         """Which side of a sum is gone; where both are, the one with fewer layers stays."""
@@ -259,6 +265,12 @@ class Sliced:
         new.meta = dict(node.meta) | {"val": self._value(node, value.shape)}
         self.made[key] = new
         return new
+
+
+def _factor(total: Node, side: int) -> float:
+    """What a side of a sum or difference is multiplied by."""
+    alpha: Any = total.kwargs.get("alpha", 1)
+    return float(alpha) * (-1 if total.target is aten.sub.Tensor else 1) if side else 1.0
 
 
 def _constant(argument: Any) -> Node:

@@ -56,6 +56,11 @@ class ElasticSpace(Space):
         self.layout = Layout.of(graph, thresholds)
         self.layout.require_shrinkable()
         self.selected = tuple(self._choices(levels, kernels))
+        if not self.selected:
+            raise SearchError(
+                f"some layer must have two widths or kernels to choose from, found none with {levels} levels; raise "
+                "elastic.levels, or allow bypasses and kernels"
+            )
         self.slots = tuple(map(self._slot, self.selected))
 
     def chosen(self, arch: Sequence[int]) -> Chosen:

@@ -188,7 +188,8 @@ def _joined(own: Tensor, source: Tensor, masks: Masks, layer: Layer) -> Tensor:
     most = bypassed(layer.inputs, layer.threshold, layer.filters)
     if most == 0 or not bool(masks.rest.any()):
         return own * keep
-    if not masks.keep.is_floating_point() and own.shape == source.shape and layer.depthwise:
+    whole = layer.depthwise and layer.threshold is None and own.shape == source.shape
+    if whole and not masks.keep.is_floating_point():
         return torch.lerp(source, own, keep)  # exact at 0 and 1
     steps = tuple(slice(None, None, step) for step in layer.stride)
     return join(own, source, keep, _as_mask(masks.rest[:, :most], own).to(own.dtype), most, steps)

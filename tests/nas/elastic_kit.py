@@ -98,6 +98,26 @@ class Mixed(nn.Module):
         return self.out(F.interpolate(self.three(y), scale_factor=2) + skip)  # type: ignore[no-any-return]
 
 
+class Odd(nn.Module):
+    """A difference, a sum with a factor, an unpadded depthwise layer, a batch norm whose numbers are expressions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.left, self.right = conv(3, 8, 3), conv(8, 8, 3), conv(8, 8, 1)
+        self.two, self.last, self.head = conv(8, 8, 1), nn.Conv2d(8, 6, 1), nn.Linear(6, 5)
+        self.valid = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8), nn.ReLU())
+        self.scale, self.shift = nn.Parameter(torch.ones(6)), nn.Parameter(torch.ones(6))
+        self.register_buffer("mean", torch.full((6,), 0.3))
+        self.register_buffer("var", torch.full((6,), 0.7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x)
+        x = self.left(x) - self.right(x)
+        x = self.last(self.valid(torch.add(x, self.two(x), alpha=0.5)))
+        x = F.batch_norm(x, self.mean, self.var, self.scale + 1, self.shift)
+        return self.head(F.relu(x).mean((2, 3)))  # type: ignore[no-any-return]
+
+
 def space_of(
     network: nn.Module, image: Sequence[int] = IMAGE, thresholds: Thresholds | None = None, levels: int = 5
 ) -> ElasticSpace:

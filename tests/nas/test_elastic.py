@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.conformance import SuperNetConformance
-from nas.elastic_kit import IMAGE, Mixed, Mobile, Plain, extremes, space_of
+from nas.elastic_kit import IMAGE, Mixed, Mobile, Odd, Plain, conv, extremes, space_of
 from nascc.compiler.compile import compile
 from nascc.compiler.macs import count_macs
 from nascc.nas.core import Space, SuperNet
@@ -23,7 +23,7 @@ from nascc.nas.regions.teacher import captured_for
 from nascc.nas.zoo.registry import find_architecture
 from nascc.passes.blocks import rebatched
 
-NETWORKS = (Mobile, Plain, Mixed)
+NETWORKS = (Mobile, Plain, Mixed, Odd)
 ZOO = {
     "netadapt_toy": (1, 24, 24),
     "fastdepth_toy": (3, 48, 48),
@@ -66,6 +66,18 @@ def test_channels_left_are_those_of_the_figure(
 @pytest.mark.parametrize("network", NETWORKS)
 def test_masked_is_sliced(network: Callable[[], nn.Module]) -> None:
     assert worst(ElasticNet(space_of(network())), 16) < 1e-12
+
+
+@pytest.mark.parametrize("thresholds", [
+    Thresholds(of={"blocks.1.filter.0": 3, "blocks.1.expand.0": 99}),
+    Thresholds(of={"blocks.1.filter.0": 0}),
+    Thresholds(share=1.0),
+    Thresholds(bypass=False),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("levels", [2, 5])
+def test_masked_is_sliced_for_any_budget(thresholds: Thresholds, levels: int) -> None:
+    """Depthwise layers may have one too, or no width to choose from."""
+    assert worst(ElasticNet(space_of(Mobile(), thresholds=thresholds, levels=levels)), 8) < 1e-12
 
 
 @pytest.mark.slow
@@ -174,7 +186,7 @@ def test_a_block_that_is_gone_adds_nothing() -> None:
 def test_layers_that_must_stay_whole_say_why() -> None:
     layout = space_of(Mixed()).layout
     fixed = {layer.name: layer.fixed for layer in layout.layers}
-    assert "mixes channels" in fixed["left.0"] and "mixes channels" in fixed["right.0"]
+    assert "may mix channels" in fixed["left.0"] and "may mix channels" in fixed["right.0"]
     assert fixed["out"] == "it makes the output of the network"
     assert not fixed["one.0"] and not fixed["two.0"] and not fixed["three.0"]
     squeezed = {layer.name: layer.fixed for layer in space_of(Mobile()).layout.layers}
@@ -202,6 +214,23 @@ def test_a_batch_norm_behind_several_consumers_keeps_its_layer_whole() -> None:
 def test_networks_without_a_layer_to_shrink_are_refused() -> None:
     with pytest.raises(SearchError, match="must have a convolution that may lose filters"):
         space_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 5)))
+
+
+def test_a_space_without_a_choice_is_refused() -> None:
+    with pytest.raises(SearchError, match="two widths or kernels to choose from, found none with 2 levels"):
+        space_of(nn.Sequential(conv(3, 8, 3), nn.Conv2d(8, 4, 1)), thresholds=Thresholds(bypass=False), levels=2)
+
+
+@pytest.mark.parametrize(("module", "reason"), [
+    (nn.Conv2d(8, 8, 3, groups=2), "is transposed, grouped"),
+    (nn.ConvTranspose2d(8, 8, 2, 2), "is transposed, grouped"),
+    (nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 1)), "shares its weights or computes them"),
+    (nn.PReLU(8), "numbers of its own for single channels"),
+    (nn.PixelShuffle(2), "may mix channels"),
+])  # fmt: skip
+def test_a_layer_before_what_mixes_channels_says_why_it_stays(module: nn.Module, reason: str) -> None:
+    layers = space_of(nn.Sequential(conv(3, 8), conv(8, 8), module, nn.Flatten())).layout.layers
+    assert not layers[0].fixed and reason in layers[1].fixed
 
 
 @pytest.mark.parametrize(("thresholds", "problem"), [
