@@ -2,16 +2,14 @@
 
 import importlib
 import json
-import os
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
+from nascc.nas.importable import working_folder_importable
 from nascc.nas.zoo import ARCHITECTURES
 from nascc.tools.errors import CommandError, one_line
 
@@ -39,7 +37,7 @@ def build_module(spelling: str, kwargs: Mapping[str, Any]) -> nn.Module:
 
     Raises CommandError (exit 2) when it can not be imported or found, is not callable, raises, or returns no module.
     """
-    with _working_folder_importable():
+    with working_folder_importable():
         found = zoo_builder(spelling) if spelling.startswith(ZOO) else find_callable(spelling)
         if isinstance(found, nn.Module) and not kwargs:
             return found.eval()
@@ -86,17 +84,6 @@ def find_callable(spelling: str) -> Callable[..., Any]:
     if not callable(found):
         raise CommandError(f"'{spelling}' must be callable, found {type(found).__name__}; name what builds the model")
     return found  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _working_folder_importable() -> Iterator[None]:
-    """The installed command does not look for modules in the working folder; a user's own model often lies there."""
-    folder = os.getcwd()
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 def _listed(names: list[str]) -> str:

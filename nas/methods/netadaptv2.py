@@ -14,6 +14,7 @@ from nascc.nas.netadapt.profile import Profile
 from nascc.nas.netadapt.retrain import Retrain
 from nascc.nas.netadapt.search import SEARCH, Search
 from nascc.nas.netadapt.study import SUPERNET, Workbench
+from nascc.nas.netadapt.user_metric import settled
 from nascc.nas.phases.board import MeasureDeployed
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import PROFILE
@@ -36,6 +37,8 @@ def configure_netadapt(
     values.setdefault("image", opened.input_shape)
     if "collapse" not in asked and "latency" not in values["budgets"] and (values["budgets"] or values.get("metric")):
         values["collapse"] = "never"  # fewer operators take less time, but more of everything else
+    if isinstance(values.get("metric"), str):
+        values["metric"] = settled(values["metric"])
     given = {"method": method.name, "preset": preset, "target": target, "task": opened.config}
     config: NetAdaptConfig = checked(method.config, values | given)
     names_of(config)

@@ -102,10 +102,23 @@ def _like(layout: Layout, own: Layout) -> Layout:
     return replace(layout, layers=layers)
 
 
-class MeasuredCost(ElasticCost):
-    """Latency that is measured; guesses are the model's, or MACs where the target has none."""
+class RememberedCost(ElasticCost):
+    """A cost whose numbers would be others another time, so that a run saves them; guesses only point the way."""
 
     trusted = False
+
+    @property
+    def known(self) -> list[tuple[list[int], float]]:
+        """Every number there is, to be saved."""
+        return [(list(arch), value) for arch, value in self._known.items()]
+
+    def recall(self, known: Sequence[tuple[Sequence[int], float]]) -> None:
+        """Go on with what was known before."""
+        self._known |= {tuple(arch): value for arch, value in known}
+
+
+class MeasuredCost(RememberedCost):
+    """Latency that is measured; guesses are the model's, or MACs where the target has none."""
 
     def __init__(self, space: ElasticSpace, place: Deployment, guess: Metric, metering: Metering) -> None:
         super().__init__(space, place, guess)
@@ -119,41 +132,39 @@ class MeasuredCost(ElasticCost):
     def of_network(self, graph: fx.GraphModule) -> float:
         return self.metering(graph, self._known.get(self.space.largest, 0.0))
 
-    @property
-    def known(self) -> list[tuple[list[int], float]]:
-        """What was measured, to be saved: it would be other numbers another time."""
-        return [(list(arch), value) for arch, value in self._known.items()]
 
-    def recall(self, known: Sequence[tuple[Sequence[int], float]]) -> None:
-        """Go on with what was measured before."""
-        self._known |= {tuple(arch): value for arch, value in known}
-
-
-class CallableCost(ElasticCost):
+class CallableCost(RememberedCost):
     """A user's metric of the small module; guesses count MACs. It need not be smooth, nor fall with every step."""
-
-    trusted = False
 
     def __init__(self, space: ElasticSpace, place: Deployment, metric: UserMetric, name: str) -> None:
         super().__init__(space, place, metric_of("macs", place))
         self.metric, self.unit, self.function, self.name = "custom", "", metric, name
 
     def of_network(self, graph: fx.GraphModule) -> float:
-        return self.of_module(trainable(graph))
-
-    def of_module(self, module: nn.Module) -> float:
         """Raises SearchError where the callable raises, or gives no finite number above 0."""
         shape = (self.place.batch, *self.space.input_shape)
+        wanted = f"the metric '{self.name}' must give a finite number above 0"
         try:
-            found = float(self.function(module.eval(), shape))
-        except Exception as error:
+            found = self.function(trainable(graph).eval(), shape)
+        except (Exception, SystemExit) as error:
             raise SearchError(
-                f"the metric '{self.name}' must give a number for a module and the shape {list(shape)}, "
-                f"but it raised {type(error).__name__}: {error}"
+                f"{wanted} for a module and the shape {list(shape)}, but it raised {type(error).__name__}: {error}"
             ) from error
-        if not (math.isfinite(found) and found > 0):
-            raise SearchError(f"the metric '{self.name}' must give a finite number above 0, got {found}")
-        return found
+        value = _number(found)
+        if value is None:
+            raise SearchError(f"{wanted}, got {found!r:.60} ({type(found).__name__})")
+        return value
+
+
+def _number(found: object) -> float | None:
+    """A finite number above 0, also one of numpy or in a tensor of one element."""
+    if isinstance(found, (bool, str, bytes)):
+        return None
+    try:
+        value = float(found)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None
+    return value if math.isfinite(value) and value > 0 else None
 
 
 def described(space: ElasticSpace, place: Deployment, metric: str) -> ElasticCost:

@@ -11,7 +11,7 @@ from nascc.compiler.compile import Compiled, compile
 from nascc.nas.elastic.bypass import kept_filters
 from nascc.nas.emit import usage_of, write_bundle
 from nascc.nas.errors import LimitBroken
-from nascc.nas.netadapt.costing import CallableCost, MeasuredCost
+from nascc.nas.netadapt.costing import MeasuredCost, RememberedCost
 from nascc.nas.netadapt.goals import Goal, told
 from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.retrain import trained
@@ -60,7 +60,7 @@ class _Emission:
         arch, metric = tuple(found["choice"]), self.cost.metric
         module = trained(self.study, found["name"], arch)
         compiled = self._compiled(module)
-        value = self._value(module, compiled, arch)
+        value = self._value(compiled, arch)
         self._require(goal, value)
         task = self.study.task
         usage = usage_of(INPUT, OUTPUT, self._shape(), task.preprocessing, task.classes)
@@ -86,11 +86,9 @@ class _Emission:
         kept = {key: network[key] for key in ("name", "kind", "arch")}
         return kept | {"cost": {self.cost.metric: network["cost"]}} | _score(network["test"])
 
-    def _value(self, module: fx.GraphModule, compiled: Compiled, arch: tuple[int, ...]) -> float:
+    def _value(self, compiled: Compiled, arch: tuple[int, ...]) -> float:
         """What the deployed network costs."""
-        if isinstance(self.cost, CallableCost):
-            return self.cost.of_module(module)
-        if isinstance(self.cost, MeasuredCost):
+        if isinstance(self.cost, RememberedCost):
             known: dict[str, float] = next(
                 found["cost"]
                 for found in self.directory.result(SEARCH)["goals"].values()

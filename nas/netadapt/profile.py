@@ -5,16 +5,21 @@ from typing import Any
 
 from torch import fx
 
+from nascc.nas.core.randomness import rng
 from nascc.nas.elastic import ElasticSpace
 from nascc.nas.errors import SearchError
 from nascc.nas.netadapt.budget_steps import require_reach
 from nascc.nas.netadapt.config import NetAdaptConfig
-from nascc.nas.netadapt.costing import ElasticCost, MeasuredCost
+from nascc.nas.netadapt.costing import CallableCost, ElasticCost, RememberedCost
 from nascc.nas.netadapt.goals import Goal, Range, goals_of, text_of
+from nascc.nas.netadapt.rivals import uniform
 from nascc.nas.netadapt.study import Workbench
 from nascc.nas.phases.goals import PROFILE
 from nascc.nas.run import RunDirectory
 from nascc.nas.tasks import Task
+
+PROBES = 12
+"""Networks of a kind that are looked at where nothing is known of a metric."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,22 @@ class Profile:
         study = self.bench.study(run)
         config, space, cost = study.config, study.space, study.cost(run)
         require_outputs(space.graph, study.task)
-        known = Range(cost(space.smallest), cost(space.largest))
-        if known.least > known.most:
-            known = Range(known.most, known.most)
+        known = range_of(space, cost, config.seed)
         goals = goals_of(config, known)
         descent = config.descent
         for goal in goals:
             require_reach(known.most, goal.at_most, descent.step, descent.decay, config.resource)
         run.finish(self.name, _result(config, space, cost, known, goals))
+
+
+def range_of(space: ElasticSpace, cost: ElasticCost, seed: int) -> Range:
+    """The smallest network costs least, but for a metric of the user's own: there it is the cheapest of some."""
+    looked_at = [space.smallest]
+    if isinstance(cost, CallableCost):
+        draw, series = rng(seed, "range"), list(uniform(space))
+        looked_at += series[:: max(1, len(series) // PROBES)] + [space.random(draw) for _ in range(PROBES)]
+    most = cost(space.largest)
+    return Range(min(most, *map(cost, looked_at)), most)
 
 
 def limits(run: RunDirectory) -> tuple[Goal, ...]:
@@ -50,8 +63,8 @@ def limits(run: RunDirectory) -> tuple[Goal, ...]:
 
 
 def recalled(run: RunDirectory, cost: ElasticCost) -> ElasticCost:
-    """A cost that knows what the profile measured."""
-    if isinstance(cost, MeasuredCost):
+    """A cost that knows what the profile found, where it would be another number now."""
+    if isinstance(cost, RememberedCost):
         cost.recall(run.result(PROFILE)["measured"])
     return cost
 
@@ -75,7 +88,7 @@ def _result(
     config: NetAdaptConfig, space: ElasticSpace, cost: ElasticCost, known: Range, goals: tuple[Goal, ...]
 ) -> dict[str, Any]:
     metric = config.resource
-    reachable = {metric: {"least": known.least, "most": known.most, "exact": not config.measures}}
+    reachable = {metric: {"least": known.least, "most": known.most, "exact": not isinstance(cost, RememberedCost)}}
     asked = f"ratio {config.ratio}" if config.ratio is not None else text_of(config)
     budget = {metric: {"asked": asked, "at_most": [goal.at_most for goal in goals]}}
     layers = space.layout.layers
@@ -90,7 +103,7 @@ def _result(
         "at_most": {goal.name: goal.at_most for goal in goals},
         "reachable": reachable,
         "units": {metric: cost.unit},
-        "measured": cost.known if isinstance(cost, MeasuredCost) else [],
+        "measured": cost.known if isinstance(cost, RememberedCost) else [],
         "fixed": {layer.name: layer.fixed for layer in layers if layer.fixed},
         "thresholds": {layer.name: layer.threshold for layer in layers if not layer.fixed},
         "warnings": list(dict.fromkeys([*loose, *_pointless(space)])),

@@ -17,7 +17,7 @@ from nascc.nas.core.randomness import derive
 from nascc.nas.elastic import ElasticSpace, trainable
 from nascc.nas.netadapt.carry import carried
 from nascc.nas.netadapt.config import BASELINES, NetAdaptConfig
-from nascc.nas.netadapt.costing import MeasuredCost
+from nascc.nas.netadapt.costing import RememberedCost
 from nascc.nas.netadapt.profile import limits, recalled
 from nascc.nas.netadapt.rivals import rivals
 from nascc.nas.netadapt.search import SEARCH
@@ -72,7 +72,7 @@ class Retrain:
 
 
 def _networks(run: RunDirectory, study: Study) -> list[Network]:
-    """What is trained; decided once, since costs that are measured would be others after a stop."""
+    """What is trained; decided once, since some costs would be others after a stop."""
     if (state := run.load_state(RETRAIN, part=NETWORKS)) is None:
         run.phase_folder(RETRAIN)
         state = {"networks": [asdict(network) for network in networks_of(run, study)]}
@@ -92,7 +92,7 @@ def networks_of(run: RunDirectory, study: Study) -> Iterator[Network]:
     for goal in limits(run):
         ended = found["goals"][goal.name]
         arch: Arch = tuple(ended["arch"])
-        if isinstance(cost, MeasuredCost):
+        if isinstance(cost, RememberedCost):
             cost.recall([(arch, ended["cost"][cost.metric])])
         way = tuple(trajectory[: trajectory.index(arch) + 1])
         yield Network(goal.phase(FOUND), goal.name, FOUND, arch, ended["cost"][cost.metric], way)

@@ -7,7 +7,7 @@ from typing import Any
 from nascc.nas.core import Arch
 from nascc.nas.elastic import ElasticNet
 from nascc.nas.errors import LimitBroken
-from nascc.nas.netadapt.costing import ElasticCost, MeasuredCost
+from nascc.nas.netadapt.costing import ElasticCost, RememberedCost
 from nascc.nas.netadapt.descent import Adaptation, Point, Progress, plain, restored, within
 from nascc.nas.netadapt.goals import Goal
 from nascc.nas.netadapt.profile import limits, recalled
@@ -61,12 +61,12 @@ class Loop:
         self.adaptation.step(step, self.progress)
 
     def state(self) -> dict[str, Any]:
-        known = self.cost.known if isinstance(self.cost, MeasuredCost) else []
+        known = self.cost.known if isinstance(self.cost, RememberedCost) else []
         return {"progress": plain(self.progress), "known": known}
 
     def load(self, state: dict[str, Any]) -> None:
         self.progress = restored(state["progress"])
-        if isinstance(self.cost, MeasuredCost):
+        if isinstance(self.cost, RememberedCost):
             self.cost.recall(state["known"])
 
     def result(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """NetAdaptV2 from nothing to a deployed network: costs, metrics of the user's own, runs that are stopped and killed."""
 
+import sys
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +20,7 @@ from nascc.nas.methods.configure import configure, merged
 from nascc.nas.netadapt.carry import carried
 from nascc.nas.netadapt.costing import CallableCost, described
 from nascc.nas.netadapt.goals import Range, goals_of
+from nascc.nas.netadapt.profile import range_of
 from nascc.nas.netadapt.rivals import dearest, equal_networks, shortened, uniform
 from nascc.nas.netadapt.user_metric import open_metric
 from nascc.nas.phases.config import RunConfig
@@ -117,7 +119,12 @@ def raising(module: nn.Module, shape: tuple[int, ...]) -> float:
     (raising, "raised RuntimeError: no board today"),
     (lambda module, shape: float("nan"), "finite number above 0, got nan"),
     (lambda module, shape: -1.0, "finite number above 0, got -1"),
-    (lambda module, shape: "fast", "raised ValueError"),
+    (lambda module, shape: sys.exit(3), "raised SystemExit: 3"),
+    (lambda module, shape: "fast", r"got 'fast' \(str\)"),
+    (lambda module, shape: "7", r"got '7' \(str\)"),
+    (lambda module, shape: True, r"got True \(bool\)"),
+    (lambda module, shape: None, r"got None \(NoneType\)"),
+    (lambda module, shape: torch.ones(2), r"\(Tensor\)"),
 ])  # fmt: skip
 def test_a_metric_that_gives_no_number_is_refused(metric: Any, problem: str) -> None:
     space = space_of(Mobile(), levels=3)
@@ -133,6 +140,30 @@ def stairs(module, shape):
     assert len(shape) == 4
     return 1.0 + 5 * (weights // 1000)
 '''
+
+
+def test_the_smallest_network_need_not_be_the_cheapest() -> None:
+    """A device may fall off its fast path where a network is too small."""
+    space = space_of(Mobile(), levels=3)
+
+    def falls_back(module: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
+        convolutions = [p for p in module.parameters() if p.ndim == 4]
+        return torch.tensor([float(sum(map(torch.numel, convolutions))) + 1e5 * (len(convolutions) < 6)])
+
+    cost = CallableCost(space, Deployment(load_target("cpu"), 1), falls_back, "mine.py:metric")
+    known = range_of(space, cost, 0)
+    assert cost(space.smallest) > cost(space.largest) == known.most
+    assert known.least < 0.3 * known.most
+
+
+def test_a_metric_is_found_where_the_run_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "metric_of_mine.py").write_text(METRIC)
+    monkeypatch.chdir(tmp_path)
+    assert open_metric("metric_of_mine:stairs").__name__ == "stairs"
+    config = configured("cpu", metric="metric_of_mine.py:stairs", ratio="0.6")
+    monkeypatch.chdir("/")
+    assert config.metric == f"{tmp_path}/metric_of_mine.py:stairs"  # type: ignore[attr-defined]
+    assert callable(open_metric(config.metric))  # type: ignore[attr-defined]
 
 
 def test_a_metric_may_jump(tmp_path: Path) -> None:
