@@ -32,7 +32,10 @@ def _by_running(node: Node, known: Known) -> Step | None:
     x: Any = node.args[0]
     if not isinstance(g.value(node), Tensor):
         return None
-    index: Tensor = node.target(positions(known(x).layout), *node.args[1:])  # type: ignore[operator]
+    layout = known(x).layout
+    if node.target in _SHUFFLES and layout[1] == 1:  # channels that are not told apart
+        return _step([Link(x, positions(layout))], known, copies=False)
+    index: Tensor = node.target(positions(layout), *node.args[1:])  # type: ignore[operator]
     return _step([Link(x, index)], known, copies=node.target in _SHUFFLES)
 
 
