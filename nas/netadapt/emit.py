@@ -8,7 +8,7 @@ import torch
 from torch import fx
 
 from nascc.compiler.compile import Compiled, compile
-from nascc.nas.elastic.bypass import kept_filters
+from nascc.nas.elastic import Sliced
 from nascc.nas.emit import usage_of, write_bundle
 from nascc.nas.errors import LimitBroken
 from nascc.nas.netadapt.costing import MeasuredCost, RememberedCost
@@ -121,19 +121,25 @@ class _Emission:
         )
 
     def _blocks(self, arch: tuple[int, ...]) -> list[dict[str, Any]]:
-        """The layers in order, as the architecture chart shows them; what is gone is left out."""
+        """The layers in order, as the architecture chart shows them; what is gone is left out.
+
+        `c_in` and `c_out` count what is really there, bypassed channels among them.
+        """
         space = self.study.space
         chosen, blocks = space.chosen(arch), []
-        for layer, filters, kernel in zip(space.layout.layers, chosen.filters, chosen.kernels, strict=True):
-            if layer.gate or not kept_filters(filters, layer.depthwise, layer.inputs):
+        small = Sliced(space.graph, space.layout, chosen, empty=True)
+        small.graph()
+        for index, layer in enumerate(space.layout.layers):
+            if layer.gate or not (filters := small.filters(index)):
                 continue
             height, width = layer.place if len(layer.place) == 2 else (1, 1)
+            kind, kernel = "dw" if layer.depthwise else "conv", chosen.kernels[index] or 1
             blocks.append(
                 {
                     "name": layer.name,
-                    "operator": f"{'dw' if layer.depthwise else 'conv'} k{kernel or 1} {filters}/{layer.filters}",
-                    "c_in": layer.inputs,
-                    "c_out": filters,
+                    "operator": f"{kind} k{kernel} {filters}/{layer.filters}",
+                    "c_in": small.channels[small.named[layer.source]],
+                    "c_out": small.channels[small.named[layer.end]],
                     "height": height,
                     "width": width,
                     "stride": layer.stride[0] if layer.stride else 1,

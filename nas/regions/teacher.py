@@ -160,9 +160,13 @@ def captured_for(model: nn.Module | ExportedProgram, image: Sequence[int]) -> fx
     shapes = parse_shapes([f"{INPUT}:{'x'.join(map(str, (BATCH, *image)))}"])
     program = isinstance(model, ExportedProgram)
     found = capture(model, shapes=None if program else shapes)
-    if len(found.input_specs) != 1 or len(g.signature(found.gm).output_names) != 1:
-        names = ", ".join(spec.name for spec in found.input_specs)
-        raise SearchError(f"a network must take one tensor of images and give one of logits, this one takes {names}")
+    takes, gives = [spec.name for spec in found.input_specs], g.signature(found.gm).output_names
+    if len(takes) != 1 or len(gives) != 1:
+        raise SearchError(
+            "a network must take one tensor of images and give one result, "
+            f"this one takes {', '.join(takes)} and gives {', '.join(gives)}"
+        )
+    _require_single_precision(found.gm)
     dims = found.input_specs[0].dims
     if len(dims) != 4 or any(isinstance(a, int) and a != b for a, b in zip(dims[1:], image, strict=True)):
         wanted, given = "x".join(map(str, image)), "x".join(map(str, dims[1:]))
@@ -179,22 +183,33 @@ def _at(graph: fx.GraphModule, image: Sequence[int]) -> fx.GraphModule:
     return loosened(rebatched(graph, (BATCH, *image)))
 
 
+def _require_single_precision(graph: fx.GraphModule) -> None:
+    for node in graph.graph.nodes:
+        if node.op in ("placeholder", "get_attr") and g.dtype(node) in (torch.float16, torch.bfloat16):
+            found = str(g.dtype(node)).removeprefix("torch.")
+            raise SearchError(
+                f"a network must be in float32 to be trained, but '{node.target}' is {found}; make it .float() first"
+            )
+
+
 def _require_independent(graph: fx.GraphModule, before: fx.GraphModule, image: Sequence[int], batch: object) -> None:
     """Raise SearchError unless each image gives what it gives alone or with others, in float64."""
     random = torch.Generator().manual_seed(0)
     images = torch.randn(ALIKE, *image, generator=random, dtype=torch.float64)
+    wanted = "a network must treat every image by itself to be trained, but this one"
+    bound = (
+        f"{wanted} is bound to the batch size {batch} it was captured with; export it with a dynamic batch, or leave "
+        "the batch out of shapes"
+    )
     try:
         together = _logits(graph, images)
         alone = torch.cat([_logits(graph, one) for one in images[:, None]])
-        scale = float(together.abs().max()) or 1.0
-        fine = together.shape == alone.shape and float((together - alone).abs().max()) <= 1e-3 * scale
-    except (RuntimeError, IndexError):
-        fine = False
-    if not fine:
-        raise SearchError(
-            "a network must treat every image by itself for its blocks to be trained, but this one is bound to the "
-            f"batch size {batch} it was captured with; export it with a dynamic batch, or leave the batch out of shapes"
-        )
+    except (RuntimeError, IndexError) as error:
+        raise SearchError(bound) from error
+    if together.shape != alone.shape:
+        raise SearchError(bound)
+    if not float((together - alone).abs().max()) <= 1e-3 * (float(together.abs().max()) or 1.0):
+        raise SearchError(f"{wanted} mixes the images of a batch, as a batch norm without running statistics does")
 
 
 def _logits(graph: fx.GraphModule, images: Tensor) -> Tensor:

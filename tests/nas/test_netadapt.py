@@ -85,6 +85,15 @@ class TestNetAdaptV2(MethodConformance):
         assert limit == pytest.approx(0.6 * profile["reachable"]["latency"]["most"])
         assert (done / "deploy" / "model.onnx").exists()
 
+    def test_the_chart_shows_what_is_left(self, done: Path) -> None:
+        with RunDirectory.resume(done, self.config()) as directory:
+            blocks = directory.result("emit")["results"][""]["best"]["blocks"]
+        for block in blocks:
+            kind, _, filters = block["operator"].split()
+            own, full = map(int, filters.split("/"))
+            assert 0 < own <= min(full, block["c_out"])
+            assert kind == "conv" or (own <= block["c_in"] == block["c_out"])
+
     @pytest.mark.slow
     def test_a_run_that_is_killed_ends_as_if_it_was_not(self, done: Path, tmp_path: Path) -> None:
         super().test_a_run_that_is_killed_ends_as_if_it_was_not(done, tmp_path)

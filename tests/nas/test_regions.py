@@ -103,7 +103,12 @@ class Two(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "reason"), [(Mixing(), "treat every image by itself"), (Two(), "one tensor of images and give one")]
+    ("module", "reason"),
+    [
+        (Mixing(), "treat every image by itself to be trained, but this one mixes the images of a batch"),
+        (Two(), "this one takes x and gives output_0, output_1"),
+        (network().half(), "must be in float32 to be trained, but '.*weight' is float16"),
+    ],
 )
 def test_networks_that_can_not_be_taught_are_refused(module: nn.Module, reason: str) -> None:
     with pytest.raises(SearchError, match=reason):
