@@ -1,7 +1,7 @@
 """Elastic networks: what the masked one computes is what the small one computes, in every form it takes."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from nas.conformance import SuperNetConformance
 from nas.elastic_kit import IMAGE, Mixed, Mobile, Odd, Plain, conv, extremes, space_of
 from nascc.compiler.compile import compile
 from nascc.compiler.macs import count_macs
-from nascc.nas.core import Space, SuperNet
+from nascc.nas.core import Arch, Space, SuperNet
 from nascc.nas.elastic import Chosen, ElasticNet, ElasticSpace, Sliced, Thresholds, alive
 from nascc.nas.elastic.ordered_dropout import OrderedDropout
 from nascc.nas.elastic.published import Published, other_macs, published_graph, read_published, table8
@@ -41,11 +41,11 @@ def images(count: int = 2, image: tuple[int, ...] = IMAGE) -> Tensor:
     return torch.randn(count, *image, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def worst(net: ElasticNet, count: int, image: tuple[int, ...] = IMAGE) -> float:
+def worst(net: ElasticNet, count: int, image: tuple[int, ...] = IMAGE, more: Sequence[Arch] = ()) -> float:
     """The largest relative difference between the masked network and the small one."""
     net, x, found = net.double().eval(), images(image=image), 0.0
     with torch.inference_mode():
-        for arch in extremes(net.space, count):
+        for arch in (*extremes(net.space, count), *more):
             masked, small = net(x, arch), net.extract(arch).eval()(x)
             found = max(found, float((masked - small).abs().max() / masked.abs().max().clamp_min(1e-30)))
     return found
@@ -68,16 +68,16 @@ def test_masked_is_sliced(network: Callable[[], nn.Module]) -> None:
     assert worst(ElasticNet(space_of(network())), 16) < 1e-12
 
 
-@pytest.mark.parametrize("thresholds", [
-    Thresholds(of={"blocks.1.filter.0": 3, "blocks.1.expand.0": 99}),
-    Thresholds(of={"blocks.1.filter.0": 0}),
-    Thresholds(share=1.0),
-    Thresholds(bypass=False),
-], ids=str)  # fmt: skip
-@pytest.mark.parametrize("levels", [2, 5])
+@pytest.mark.parametrize(("thresholds", "levels"), [
+    (Thresholds(of={"blocks.0.filter.0": 3, "blocks.1.filter.0": 3}), 5),
+    (Thresholds(of={"blocks.1.filter.0": 0}), 2),
+    (Thresholds(bypass=False), 3),
+])  # fmt: skip
 def test_masked_is_sliced_for_any_budget(thresholds: Thresholds, levels: int) -> None:
-    """Depthwise layers may have one too, or no width to choose from."""
-    assert worst(ElasticNet(space_of(Mobile(), thresholds=thresholds, levels=levels)), 8) < 1e-12
+    """Depthwise layers may have one too, or no width to choose from; also where one layer alone is gone."""
+    space = space_of(Mobile(), thresholds=thresholds, levels=levels)
+    one = [tuple(n - 1 if k == slot else 0 for k, n in enumerate(space.choices)) for slot in range(len(space.slots))]
+    assert worst(ElasticNet(space), 1, more=one) < 1e-12
 
 
 @pytest.mark.slow
