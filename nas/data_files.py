@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from nascc.nas.errors import SearchError
+from nascc.nas.faults import faults
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,11 +52,10 @@ def parsed(text: str, owner: str) -> dict[str, Any]:
         raise SearchError(f"{owner} must be TOML, but: {error}") from error
 
 
-def checked(values: Any, schema: type[Schema], owner: str) -> Schema:
-    """Plain data as what the schema describes. Raises SearchError, which lists every violation."""
-    word = schema.__name__.lower()
+def checked(values: Any, schema: type[Schema], owner: str, form: str = "") -> Schema:
+    """Plain data as what the schema describes, which `form` names. Raises SearchError, which lists every violation."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or word}: {e['msg'].lower()}" for e in error.errors())
-        raise SearchError(f"{owner} must follow the schema of a {word}, but: {faults}") from error
+        form = form or f"a {schema.__name__.lower()}"
+        raise SearchError(f"{owner} must follow the schema of {form}, but: {faults(error, schema)}") from error

@@ -319,7 +319,7 @@ def test_recipes_load_and_survive_json(name: str) -> None:
     ("text", "reason"),
     [
         ("epochs = 0\nbatch_size = 32\nlr = -1", "epochs: .*; lr: "),
-        ("epochs = 1\nbatch_size = 32\nlr = 1\nmomentun = 0.5", "momentun: extra"),
+        ("epochs = 1\nbatch_size = 32\nlr = 1\nmomentun = 0.5", "momentun: there is no such field; try momentum"),
         ("epochs = 1\nbatch_size = 2\nlr = inf", "lr: "),
         (
             "epochs = 1\nbatch_size = 2\nlr = 1\nschedule = 'one_cycle'\nwarmup_epochs = 0.5",

@@ -53,14 +53,13 @@ def begin_compressing(
     from nascc.tools.commands.search import first_free, wants_progress
 
     load_target(target)
-    task = dict(asked.pop("task", {}))
+    task = asked.pop("task", {})
     opened = None if model is None else source_of(model).open()
     if model is not None and opened is not None:
         asked["model"] = model | {"file": _absolute(model["file"]), "sha256": opened.sha256}
-        side = _side(opened)
-        if side is not None:
-            task.setdefault("resolution", side)
-    config_of_task = checked(TaskConfig, task)
+        if (side := _side(opened)) is not None and isinstance(task, dict):
+            task = {"resolution": side} | task
+    config_of_task = checked(TaskConfig, task, "task")
     name = preset or usual_preset(config_of_task)
     config = configure(find_method(method), name.value, target, config_of_task, asked)
     assert isinstance(config, (HantConfig, NetAdaptConfig))

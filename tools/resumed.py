@@ -41,5 +41,5 @@ def _resolved(asked: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
         resolved["macro"] = load_macro(macro).model_dump(mode="json")
     if "classes" in asked.get("task", {}):
         again = merged(task, asked["task"]) | {"fingerprint": None}
-        resolved["task"] = asked["task"] | {"classes": open_task(checked(TaskConfig, again)).classes}
+        resolved["task"] = asked["task"] | {"classes": open_task(checked(TaskConfig, again, "task")).classes}
     return resolved

@@ -231,7 +231,8 @@ class Shrinking:
             return asked
         from nascc.nas.tasks.config import DEPTH_FOLDER, DEPTH_SCENES
 
-        data = asked.get("task", {}).get("data")
+        task = asked.get("task", {})
+        data = task.get("data") if isinstance(task, dict) else None
         return merge(asked, {"task": {"data": DEPTH_SCENES if data is None else f"{DEPTH_FOLDER}{data}"}})
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from nascc.nas.bilevel.schedule import Epochs
 from nascc.nas.errors import SearchError
+from nascc.nas.faults import faults
 from nascc.nas.macro import Macro, load_macro
 from nascc.nas.methods.method import SearchMethod
 from nascc.nas.phases.config import RunConfig
@@ -59,18 +60,11 @@ def _macro(given: str | Macro) -> Macro:
     return load_macro(given) if isinstance(given, str) else given
 
 
-def checked(kind: type[Any], values: Any) -> Any:
-    """`values` as a configuration of `kind`. Raises SearchError with every violation."""
+def checked(kind: type[Any], values: Any, prefix: str = "") -> Any:
+    """`values` as a configuration of `kind`, or as its part `prefix`. Raises SearchError with every violation."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {_message(e['msg'])}" for e in error.errors()
-        )
-        raise SearchError(f"the configuration of a search must be complete and legal, but: {faults}") from error
-
-
-def _message(text: str) -> str:
-    """What pydantic says, as the part of a sentence."""
-    own = text.removeprefix("Value error, ")
-    return own[:1].lower() + own[1:]
+        raise SearchError(
+            f"the configuration of a search must be complete and legal, but: {faults(error, kind, prefix)}"
+        ) from error

@@ -99,7 +99,7 @@ def begin(
     from nascc.tools.searched import run_search
 
     chosen, _ = find_method(method), load_target(target)
-    task = checked(TaskConfig, asked.pop("task", {}))
+    task = checked(TaskConfig, asked.pop("task", {}), "task")
     name = preset or usual_preset(task)
     config = configure(chosen, name.value, target, task, asked)
     where = running.output or first_free(f"run-{Path(target).stem if target.endswith('.toml') else target}")
