@@ -2,7 +2,12 @@
 
 from torch import nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu6": nn.ReLU6, "relu": nn.ReLU, "hard_swish": nn.Hardswish}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu6": nn.ReLU6,
+    "relu": nn.ReLU,
+    "hard_swish": nn.Hardswish,
+    "identity": nn.Identity,
+}
 
 
 def activation(name: str, inplace: bool = True) -> nn.Module:

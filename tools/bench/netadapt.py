@@ -1,11 +1,12 @@
 """Judge NetAdaptV2: `python -m nascc.tools.bench.netadapt step|macs|descent|embedded|tables --folder DIR`.
 
 `step` times a step of ordered dropout against a plain one and against one for each sub-network; `macs` counts what a
-published network costs by the rules of bypass connections (Table 8, or `--table FILE` of that form); `descent` sets
-several layers at once against one, on synthetic objectives; `embedded` compares what is found at half the latency with
-random, narrower and shorter networks of equal cost, trained alike (`--task depth` for depths); `tables` tries what the
-paper's Tables 3 to 6 and 11 try: samples that are trained, bypasses and several layers on and off, J and r0, and how
-much results vary. Runs lie in DIR; what is there is gone on with.
+published network costs by the rules of bypass connections (Table 8, or `--table FILE`, in the form that
+`nascc.nas.elastic.published_table` describes); `descent` sets several layers at once against one, on synthetic
+objectives; `embedded` compares what is found at half the latency with random, narrower and shorter networks of equal
+cost, trained alike (`--task depth` for depths); `tables` tries what the paper's Tables 3 to 6 and 11 try: samples that
+are trained, bypasses and several layers on and off, J and r0, and how much results vary. Runs lie in DIR; what is
+there is gone on with.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+
+from nascc.nas.errors import SearchError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +33,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     chosen = parser.parse_args(arguments)
+    if min(chosen.image) < 1:
+        parser.error(f"--image must be three sizes of at least 1, got {' '.join(map(str, chosen.image))}")
     torch.set_num_threads(1)
+    try:
+        _report(chosen)
+    except SearchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _report(chosen: argparse.Namespace) -> None:
+    """Raises SearchError."""
     if chosen.what == "step":
         from nascc.tools.bench.netadapt_step import report_steps
 
@@ -51,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             netadapt_embedded.report_embedded(runs, chosen.seeds, chosen.random)
         else:
             netadapt_tables.report_tables(runs, chosen.seeds)
-    return 0
 
 
 if __name__ == "__main__":
