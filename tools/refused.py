@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nascc.compiler.errors import CompileError
 from nascc.nas.errors import DiskFull, Diverged, RunBusy, RunMismatch, SearchError, Stopped
 from nascc.nas.run.results import read_results
 from nascc.runtime.errors import NotCalibrated
@@ -19,7 +20,7 @@ def leaving_nothing(path: Path, *, new: bool) -> Iterator[None]:
     """Remove a `new` run directory where what is done inside is refused and no phase was finished."""
     try:
         yield
-    except (SearchError, NotCalibrated) as error:
+    except (SearchError, CompileError, NotCalibrated) as error:
         if new and not isinstance(error, (*NOT_OURS, *GOES_ON)) and not read_results(path):
             shutil.rmtree(path)
         raise

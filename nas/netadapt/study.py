@@ -1,6 +1,6 @@
 """What all phases of a run work on, built from its configuration and what lies in its folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,11 +83,41 @@ class Study(BaseStudy):
 
 
 def initial_network(config: NetAdaptConfig, task: Task) -> nn.Module:
-    """The network of the zoo that a configuration names, for a task. Raises SearchError."""
-    given = {"in_channels": config.image[0], "seed": config.seed}
+    """The network of the zoo that a configuration names, for a task.
+
+    Raises SearchError for options that the network does not have, and for images that it can not read.
+    """
+    architecture, (channels, *sides) = find_architecture(config.network), config.image
+    given = {"in_channels": channels, "seed": config.seed}
     if task.kind == "classification":
         given["num_classes"] = len(task.classes)
-    return find_architecture(config.network)(**given | config.options).eval()
+    _require_sides(config.network, architecture.sides, sides)
+    own = {name: value for name, value in given.items() if architecture.takes(name)}
+    network = architecture(**own | config.options).eval()
+    _require_channels(config.network, network, channels)
+    return network
+
+
+def _require_channels(name: str, network: nn.Module, channels: int) -> None:
+    """Raise SearchError unless the first convolution reads as many channels as images have."""
+    first = next(part for part in network.modules() if isinstance(part, nn.Conv2d))
+    if first.in_channels != channels:
+        raise SearchError(
+            f"images must have {first.in_channels} channels for '{name}', these have {channels}; choose other data, or "
+            "a network that reads any, such as mobilenet_v1"
+        )
+
+
+def _require_sides(name: str, step: int, sides: Sequence[int]) -> None:
+    """Raise SearchError, which tells the sizes that come next, unless both sides are multiples of `step`."""
+    if all(side % step == 0 for side in sides):
+        return
+    below, above = (sides[0] // step * step, (sides[0] // step + 1) * step)
+    near = " or ".join(str(side) for side in (below, above) if side)
+    raise SearchError(
+        f"the sides of images must be multiples of {step} for '{name}', got {'x'.join(map(str, sides))}; "
+        f"give --resolution {near}"
+    )
 
 
 def space_of(config: NetAdaptConfig, graph: fx.GraphModule) -> ElasticSpace:

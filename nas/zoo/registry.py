@@ -1,6 +1,7 @@
 """The table of networks that a checkpoint may name and `zoo:NAME` builds."""
 
 import difflib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,14 @@ _strict = validate_call(config=ConfigDict(strict=True))
 
 @dataclass(frozen=True)
 class Architecture:
-    """A registered network: its builder, whose annotations say which configurations exist, and its usual inputs."""
+    """A registered network: its builder, whose annotations say which configurations exist, and its usual inputs.
+
+    Sides of images must be multiples of `sides`.
+    """
 
     build: Callable[..., nn.Module]
     inputs: tuple[str, ...] = ("x:1x3x224x224",)
+    sides: int = 1
 
     def __call__(self, **config: Any) -> nn.Module:
         """Build the network. Raises SearchError naming everything that is wrong with `config`."""
@@ -33,6 +38,10 @@ class Architecture:
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
             raise SearchError(f"the configuration must fit '{self.build.__name__}', found {faults}") from error
+
+    def takes(self, option: str) -> bool:
+        """Is there an option of that name?"""
+        return option in inspect.signature(self.build).parameters
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -50,12 +59,12 @@ ARCHITECTURES |= {
         mobilenet_v3_tables.mobilenet_v3_large,
         mobilenet_v3_tables.mobilenet_v3_pow2,
         mobilenet_v3_tables.mobilenet_v3_x125,
-        fastdepth,
     )
 }
 ARCHITECTURES |= {
     "netadapt_toy": Architecture(mobilenet_v3_tables.netadapt_toy, ("x:1x1x24x24",)),
-    "fastdepth_toy": Architecture(fastdepth_toy, ("x:1x3x48x48",)),
+    "fastdepth": Architecture(fastdepth, sides=32),
+    "fastdepth_toy": Architecture(fastdepth_toy, ("x:1x3x48x48",), sides=8),
 }
 
 

@@ -10,8 +10,10 @@ import torch
 from nas.elastic_kit import conv
 from nas.test_board_search import StandInFleet, on
 from nas.test_netadapt import METRIC, SETTINGS, SIZES
+from nascc.compiler.errors import CaptureFailed
 from nascc.compiler.report import Report
 from nascc.tools.app import main
+from nascc.tools.refused import leaving_nothing
 
 Capture = pytest.CaptureFixture[str]
 
@@ -85,13 +87,24 @@ def test_a_metric_of_ones_own_and_its_failures(tmp_path: Path, capsys: Capture) 
     (["--ratio", "0.5", "--metric", "nowhere:f"], 2, "must be importable"),
     (["--ratio", "0.5", "--set", "elastic.at={\"9x9\": 4}"], 2, "a resolution of the network"),
     (["--ratio", "0.5", "--set", "network=mobilnet_v1"], 2, "try mobilenet_v1"),
+    (["--ratio", "0.5", "--set", "network=resnet18", "--set", "options={}"], 2,
+     "images must have 3 channels for 'resnet18', these have 1"),
     (["--ratio", "0.5", "--model", "gone.pt2"], 2, "gone.pt2"),
     (["--task", "depth", "--set", "network=netadapt_toy", "--resolution", "24"], 2, "a depth for each pixel"),
+    (["--task", "depth", "--resolution", "50", "--ratio", "0.5"], 2, "multiples of 8 for 'fastdepth_toy', got 50x50; "
+     "give --resolution 48 or 56"),
 ])  # fmt: skip
 def test_what_can_not_be_is_refused(given: list[str], code: int, problem: str, tmp_path: Path, capsys: Capture) -> None:
     size = [] if "--resolution" in given else ["--resolution", "12"]
     assert main(words(*size, *given, "-o", str(tmp_path / "run"))) == code
     assert problem in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_can_not_be_captured_leaves_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CaptureFailed), leaving_nothing(tmp_path / "run", new=True):
+        raise CaptureFailed("it branches on what it computes")
     assert not (tmp_path / "run").exists()
 
 

@@ -22,10 +22,11 @@ from nascc.nas.netadapt.costing import CallableCost, described
 from nascc.nas.netadapt.goals import Range, goals_of
 from nascc.nas.netadapt.profile import range_of
 from nascc.nas.netadapt.rivals import dearest, equal_networks, shortened, uniform
+from nascc.nas.netadapt.study import initial_network
 from nascc.nas.netadapt.user_metric import open_metric
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.run import RunDirectory
-from nascc.nas.tasks import TaskConfig
+from nascc.nas.tasks import TaskConfig, open_task
 from nascc.passes import graph as g
 from nascc.runtime.profile import load_target
 from nascc.tools.overrides import parse_overrides
@@ -118,6 +119,16 @@ def test_what_is_compiled_counts() -> None:
     cost, arch = described(space, place, "latency"), extremes(space, 4)[3]
     graph = place.compiled(trainable(space.sliced(arch)), IMAGE)
     assert cost.of_graph(graph) == pytest.approx(cost(arch), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_networks_of_the_zoo_know_the_classes_of_the_data(name: str) -> None:
+    """Also those that read images of three channels and can not be told how many."""
+    config = configured(ratio="0.5")
+    changed = {"network": name, "options": {}, "image": (3, 32, 32)}
+    network = initial_network(config.model_copy(update=changed), open_task(config.task))  # type: ignore[arg-type]
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
 def raising(module: nn.Module, shape: tuple[int, ...]) -> float:
