@@ -263,6 +263,13 @@ def test_cosine_warms_up_and_falls_to_zero() -> None:
     assert [cosine(share) for share in (-1, 0, 0.5, 1, 2)] == pytest.approx([1, 1, 0.5, 0, 0], abs=1e-15)
 
 
+def test_exponential_falls_as_often_as_it_is_told() -> None:
+    recipe = SHORT.model_copy(
+        update={"schedule": "exponential", "lr": 2.0, "decay": 0.5, "decay_epochs": 1.5, "warmup_epochs": 0}
+    )
+    assert [learning_rate(recipe, step, 2) for step in range(7)] == [2, 2, 2, 1, 1, 1, 0.5]
+
+
 def test_one_cycle_rises_and_falls() -> None:
     recipe = load_recipe("toy")
     rates = [learning_rate(recipe, step, 100) for step in range(300)]

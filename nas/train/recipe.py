@@ -49,10 +49,10 @@ class Recipe(_Data):
 
     `lr` is the largest learning rate. `cosine` rises linearly from `warmup_lr` over `warmup_epochs`, then falls to 0;
     `one_cycle` rises from lr / 25 over the first 30 % of the steps, then falls to 0, both along half a cosine, and has
-    no warm-up of its own; `exponential` falls to 0.97 of itself every 2.4 epochs. `rmsprop` has a decay of 0.9 and an
-    epsilon of 1e-3. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than `clip` are
-    scaled to it. `ema` is the decay of averaged weights, which replace the last ones. `linear` says how linear
-    operators are trained. Dropout belongs to the network, augmentation to the task.
+    no warm-up of its own; `exponential` falls to `decay` of itself every `decay_epochs`. `rmsprop` has a decay of 0.9
+    and an epsilon of 1e-3. `decay_norms` lets weight decay act on batch norms and biases too. Gradients longer than
+    `clip` are scaled to it. `ema` is the decay of averaged weights, which replace the last ones. `linear` says how
+    linear operators are trained. Dropout belongs to the network, augmentation to the task.
     """
 
     epochs: Count
@@ -64,6 +64,8 @@ class Recipe(_Data):
     weight_decay: NotNegative = 3e-5
     decay_norms: bool = False
     schedule: Literal["cosine", "one_cycle", "exponential"] = "cosine"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.97
+    decay_epochs: Positive = 2.4
     warmup_epochs: NotNegative = 0.0
     warmup_lr: NotNegative = 0.0
     label_smoothing: BelowOne = 0.0

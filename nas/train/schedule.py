@@ -7,9 +7,6 @@ from nascc.nas.train.recipe import Recipe
 RISE, LOWEST = 0.3, 25.0
 """One cycle: the share of steps in which the learning rate rises, and what it is divided by at first."""
 
-FALL, FALLS_EVERY = 0.97, 2.4
-"""Exponential: what the learning rate is multiplied with, and every so many epochs."""
-
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """The learning rate of `step`, counted from 0 to epochs * steps_per_epoch - 1."""
@@ -20,7 +17,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     if step < warmup:
         return recipe.warmup_lr + (recipe.lr - recipe.warmup_lr) * step / warmup
     if recipe.schedule == "exponential":
-        return recipe.lr * FALL ** ((step - warmup) // max(1, round(FALLS_EVERY * steps_per_epoch)))
+        return recipe.lr * recipe.decay ** ((step - warmup) // max(1, round(recipe.decay_epochs * steps_per_epoch)))
     return recipe.lr * cosine((step - warmup) / (total - warmup))
 
 
