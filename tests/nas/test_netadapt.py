@@ -1,6 +1,7 @@
 """NetAdaptV2 from nothing to a deployed network: costs, metrics of the user's own, runs that are stopped and killed."""
 
 import sys
+import copy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,11 +19,13 @@ from nascc.nas.errors import BadBudget, BudgetInfeasible, SearchError
 from nascc.nas.methods import METHODS, SearchMethod, run_method
 from nascc.nas.methods.configure import configure, merged
 from nascc.nas.netadapt.carry import carried
+from nascc.nas.netadapt.config import NetAdaptConfig
 from nascc.nas.netadapt.costing import CallableCost, described
 from nascc.nas.netadapt.goals import Range, goals_of
 from nascc.nas.netadapt.profile import range_of
+from nascc.nas.netadapt.pretrain import Loop
 from nascc.nas.netadapt.rivals import dearest, equal_networks, shortened, uniform
-from nascc.nas.netadapt.study import initial_network
+from nascc.nas.netadapt.study import Study, initial_network
 from nascc.nas.netadapt.user_metric import open_metric
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.run import RunDirectory
@@ -129,6 +132,26 @@ def test_networks_of_the_zoo_know_the_classes_of_the_data(name: str) -> None:
     network = initial_network(config.model_copy(update=changed), open_task(config.task))  # type: ignore[arg-type]
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_the_supernet_is_the_average_that_its_recipe_asks_for(tmp_path: Path) -> None:
+    config = configured(ratio="0.6", weights={"ema": 0.5})
+    assert isinstance(config, NetAdaptConfig)
+    loop, seen = Loop(Study(config, tmp_path)), []
+    for step in range(4):
+        loop.step(step)
+        seen.append(next(loop.net.parameters()).detach().clone())
+    expected = seen[0]
+    for updates, value in enumerate(seen[1:], 1):
+        kept = min(0.5, updates / (updates + 9))
+        expected = kept * expected + (1 - kept) * value
+    name = next(name for name, _ in loop.net.named_parameters())
+    torch.testing.assert_close(loop.weights()[name], expected)
+    again = Loop(Study(config, tmp_path))
+    again.load(copy.deepcopy(loop.state()))
+    torch.testing.assert_close(again.weights()[name], expected)
+    assert loop.step(4) == again.step(4)
+    assert all(torch.equal(value, again.weights()[name]) for name, value in loop.weights().items())
 
 
 def raising(module: nn.Module, shape: tuple[int, ...]) -> float:
