@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nascc.nas.core import Method
+from nascc.nas.errors import SearchError
 from nascc.nas.methods.configure import checked, merged
 from nascc.nas.methods.method import SearchMethod
 from nascc.nas.netadapt.config import NetAdaptConfig
@@ -18,19 +19,19 @@ from nascc.nas.netadapt.user_metric import settled
 from nascc.nas.phases.board import MeasureDeployed
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.phases.goals import PROFILE
-from nascc.nas.tasks import TaskConfig, open_task
+from nascc.nas.tasks import Kind, TaskConfig, open_task
 
 
 def configure_netadapt(
     method: SearchMethod, preset: str, target: str, task: TaskConfig, asked: Mapping[str, Any]
 ) -> NetAdaptConfig:
-    """The configuration of a run, as `nascc.nas.methods.configure` makes one; images are those of the task."""
-    values = merged(method.preset(preset), asked)
-    depth = values.pop("depth", {})
+    """The configuration of a run, as `nascc.nas.methods.configure` makes one; images are those of the task.
+
+    Where a preset has a section `depth`, that holds for depths; one `networks.NAME` for that initial network.
+    """
     opened = open_task(task)
-    if opened.kind == "depth":
-        values = merged(merged(method.preset(preset), depth), asked)
-        values.pop("depth", None)
+    _require_one_network(asked)
+    values = merged(_preset(method.preset(preset), opened.kind, asked), asked)
     if any(name in asked for name in ("budgets", "ratio", "metric")):
         values = {k: v for k, v in values.items() if k not in ("budgets", "ratio") or k in asked}
     values.setdefault("budgets", {})
@@ -43,6 +44,24 @@ def configure_netadapt(
     config: NetAdaptConfig = checked(method.config, values | given)
     names_of(config)
     return config
+
+
+def _preset(values: Mapping[str, Any], kind: Kind, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a preset says of tasks of a kind, and of the initial network that is asked for."""
+    plain = {name: value for name, value in values.items() if name not in ("depth", "networks")}
+    if kind == "depth":
+        plain = merged(plain, values.get("depth", {}))
+    own = {} if "model" in asked else values.get("networks", {})
+    return merged(plain, own.get(str(asked.get("network", plain["network"])), {}))
+
+
+def _require_one_network(asked: Mapping[str, Any]) -> None:
+    """Raise SearchError where a network is brought, and one of the zoo asked for."""
+    if "model" in asked and (also := [name for name in ("network", "options") if asked.get(name)]):
+        raise SearchError(
+            f"--model brings the initial network, so {' and '.join(map(repr, also))}, which are for networks that are "
+            "built, must be left out; or name one of the zoo by --set network=NAME, without --model"
+        )
 
 
 def phases(config: RunConfig) -> Method:

@@ -106,6 +106,12 @@ def test_a_network_that_can_not_be_captured_leaves_no_run(tmp_path: Path) -> Non
     with pytest.raises(CaptureFailed), leaving_nothing(tmp_path / "run", new=True):
         raise CaptureFailed("it branches on what it computes")
     assert not (tmp_path / "run").exists()
+def test_options_are_for_networks_that_are_built(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    given = ["--model", str(model), "--ratio", "0.6", "-o", str(tmp_path / "r")]
+    for option in ("options.blocks=3", "network=mobilenet_v1"):
+        assert main(words(*given, "--set", option, blocks=False)) == 2
+        assert f"so '{option.partition('.')[0].partition('=')[0]}', which are for networks" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
 
 
 def test_networks_for_other_classes_are_refused(model: Path, tmp_path: Path, capsys: Capture) -> None:

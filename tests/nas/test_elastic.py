@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime as ort
@@ -20,7 +21,13 @@ from nascc.nas.core import Space, SuperNet
 from nascc.nas.elastic import Chosen, ElasticNet, ElasticSpace, Sliced, Thresholds, alive
 from nascc.nas.elastic.ordered_dropout import OrderedDropout
 from nascc.nas.errors import SearchError
+from nascc.nas.methods import METHODS
+from nascc.nas.methods.configure import configure
+from nascc.nas.netadapt.config import NetAdaptConfig
 from nascc.nas.regions.teacher import captured_for
+from nascc.nas.tasks import TaskConfig
+from nascc.nas.zoo.mobilenet_v3 import MobileNetV3
+from nascc.nas.zoo.mobilenet_v3_tables import power_of_2, widened
 from nascc.nas.zoo.registry import find_architecture
 
 NETWORKS = (Mobile, Plain, Mixed, Odd)
@@ -270,6 +277,17 @@ def by_side(space: ElasticSpace) -> dict[int, set[int | None]]:
 
 def test_thresholds_are_the_published_ones(published: ElasticSpace) -> None:
     assert by_side(published) == {64: {8}, 32: {8}, 16: {16}, 8: {32}, 4: {64}, 2: {128}, 1: {1024}}
+
+
+def test_thresholds_of_the_wider_network_are_those_of_the_narrower_one() -> None:
+    """On its stem, one block of each resolution, and its last layers."""
+    config = configure(METHODS["netadaptv2"], "paper", "cpu", TaskConfig(), {"network": "mobilenet_v3_x125"})
+    assert isinstance(config, NetAdaptConfig)
+    table = widened(power_of_2())
+    table = replace(table, rows=tuple(table.rows[k] for k in (0, 1, 3, 7, 14)))
+    graph = captured_for(MobileNetV3(table, 3, 10).eval(), (3, 64, 64))
+    found = by_side(ElasticSpace(graph, (3, 64, 64), config.elastic.thresholds, config.elastic.levels))
+    assert found == {64: {8}, 32: {8}, 16: {16}, 8: {32}, 4: {64}, 2: {128}, 1: {1024}}
 
 
 def test_thresholds_of_a_decoder_are_those_of_its_encoder() -> None:

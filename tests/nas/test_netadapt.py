@@ -134,6 +134,39 @@ def test_networks_of_the_zoo_know_the_classes_of_the_data(name: str) -> None:
         assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
+def paper(data: str = "cluttered_digits", **asked: Any) -> NetAdaptConfig:
+    task = TaskConfig(data=data, sizes=SIZES)  # type: ignore[arg-type]
+    config = configure(METHODS["netadaptv2"], "paper", "nano", task, asked)
+    assert isinstance(config, NetAdaptConfig)
+    return config
+
+
+def test_the_published_recipe_for_images() -> None:
+    config = paper()
+    assert (config.weights.ema, config.weights.lr, config.weights.decay, config.weights.decay_epochs) == (
+        0.9998, 0.064, 0.963, 3.0,
+    )  # fmt: skip
+    assert (config.descent.samples, config.descent.layers, config.descent.step) == (200, 10, 0.03)
+
+
+def test_the_published_recipe_for_macs() -> None:
+    config = paper(network="mobilenet_v3_x125", budgets={"macs": "300M"})
+    assert (config.descent.samples, config.descent.layers, config.descent.step) == (200, 15, 0.025)
+    assert config.elastic.levels == 11
+    assert paper(network="mobilenet_v3_x125", elastic={"levels": 9}).elastic.levels == 9
+
+
+def test_the_published_recipe_for_depths() -> None:
+    config = paper("depth_scenes")
+    for recipe, rate in ((config.weights, 0.025), (config.retrain, 0.05)):
+        assert (recipe.batch_size, recipe.epochs, recipe.lr, recipe.ema) == (16, 50, rate, 0)
+        assert (recipe.schedule, recipe.decay, recipe.decay_epochs) == ("exponential", 0.9, 1)
+    assert (config.descent.samples, config.descent.step, config.descent.decay) == (150, 0.015, 0.98)
+    assert config.dropout.steps == pytest.approx(50 * (47_584 - 2000) / 16, rel=1e-3) and config.ranking.images == 2000
+    assert (config.retraining.start, config.retraining.epochs) == ("trajectory", 2)
+    assert (config.network, config.elastic.share) == ("fastdepth", 0.25)
+
+
 def test_the_supernet_is_the_average_that_its_recipe_asks_for(tmp_path: Path) -> None:
     config = configured(ratio="0.6", weights={"ema": 0.5})
     assert isinstance(config, NetAdaptConfig)
