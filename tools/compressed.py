@@ -24,6 +24,7 @@ from nascc.runtime.profile import load_target
 from nascc.tools.errors import CommandError
 from nascc.tools.execution import Answer
 from nascc.tools.groups import Showing
+from nascc.tools.open_alone import open_alone
 from nascc.tools.search_options import Preset, Running, usual_preset
 from nascc.tools.searched import run_search
 from nascc.tools.source import ZOO, Source
@@ -54,7 +55,7 @@ def begin_compressing(
 
     load_target(target)
     task = asked.pop("task", {})
-    opened = None if model is None else source_of(model).open()
+    opened = None if model is None else _opened(model)
     if model is not None and opened is not None:
         asked["model"] = model | {"file": _absolute(model["file"]), "sha256": opened.sha256}
         if (side := _side(opened)) is not None and isinstance(task, dict):
@@ -78,6 +79,11 @@ def source_of(model: dict[str, Any]) -> Source:
         model.get("state_key"),
         bool(model.get("allow_pickle")),
     )
+
+
+def _opened(model: dict[str, Any]) -> "Opened":
+    """The network, of a command that takes a file alone, or one that says how it is opened."""
+    return open_alone(model["file"], "--model") if model.keys() == {"file"} else source_of(model).open()
 
 
 def program_again(config: Bringing) -> bytes:

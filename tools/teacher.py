@@ -11,7 +11,7 @@ from nascc.nas.phases.retrain import TEACHER
 from nascc.nas.run import RunDirectory
 from nascc.nas.run.files import write_whole
 from nascc.tools.errors import CommandError
-from nascc.tools.source import Source
+from nascc.tools.open_alone import open_alone
 
 
 def put_teacher(run: RunDirectory, config: RunConfig) -> None:
@@ -21,8 +21,9 @@ def put_teacher(run: RunDirectory, config: RunConfig) -> None:
     """
     task = Problem(config).task
     image = "x".join(map(str, task.input_shape))
-    source = Source(config.teacher)
-    compiled = compile(source.open().module, shapes=[f"images:Nx{image}"], lower=False, passes=(), verify=False)
+    assert config.teacher is not None
+    network = open_alone(config.teacher, "--teacher").module
+    compiled = compile(network, shapes=[f"images:Nx{image}"], lower=False, passes=(), verify=False)
     images = torch.zeros(2, *task.input_shape)
     logits = compiled.module(images)
     maps = task.input_shape[1:] if task.kind == "depth" else ()

@@ -1,6 +1,7 @@
 """`nascc search --method netadaptv2` as a person runs it: from nothing, from a file, and what is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +102,37 @@ def test_what_can_not_be_is_refused(given: list[str], code: int, problem: str, t
     assert not (tmp_path / "run").exists()
 
 
-def test_a_network_that_can_not_be_captured_leaves_no_run(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    with pytest.raises(CaptureFailed), leaving_nothing(tmp_path / "run", new=True):
-        raise CaptureFailed("it branches on what it computes")
-    assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize(("save", "code", "found"), [
+    (lambda net, path: torch.save(net.state_dict(), path), 2, "found weights only"),
+    (torch.save, 9, "found a pickle that imports torch.nn."),
+    (lambda net, path: torch.jit.script(net).save(path), 3, "found a TorchScript archive"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_files_that_hold_no_whole_network_are_refused_with_advice(
+    save: Callable[[torch.nn.Module, Path], object], code: int, found: str, tmp_path: Path, capsys: Capture
+) -> None:
+    """Without naming an option that the command does not have."""
+    save(torch.nn.Sequential(torch.nn.Linear(4, 2)), tmp_path / "net.pt")
+    given = words("--model", str(tmp_path / "net.pt"), "--ratio", "0.6", "-o", str(tmp_path / "r"), blocks=False)
+    assert main(given) == code
+    told = capsys.readouterr().err
+    assert found in told and "torch.export.save(torch.export.export(model" in told
+    assert "callable" not in told and "--allow-pickle" not in told and not (tmp_path / "r").exists()
+
+
 def test_options_are_for_networks_that_are_built(model: Path, tmp_path: Path, capsys: Capture) -> None:
     given = ["--model", str(model), "--ratio", "0.6", "-o", str(tmp_path / "r")]
     for option in ("options.blocks=3", "network=mobilenet_v1"):
         assert main(words(*given, "--set", option, blocks=False)) == 2
         assert f"so '{option.partition('.')[0].partition('=')[0]}', which are for networks" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+def test_a_network_that_can_not_be_captured_leaves_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(CaptureFailed), leaving_nothing(tmp_path / "run", new=True):
+        raise CaptureFailed("it branches on what it computes")
+    assert not (tmp_path / "run").exists()
 
 
 def test_networks_for_other_classes_are_refused(model: Path, tmp_path: Path, capsys: Capture) -> None:
