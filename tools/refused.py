@@ -8,9 +8,11 @@ from pathlib import Path
 from nascc.compiler.errors import CompileError
 from nascc.nas.errors import DiskFull, Diverged, RunBusy, RunMismatch, SearchError, Stopped
 from nascc.nas.run.results import read_results
-from nascc.runtime.errors import NotCalibrated
+from nascc.runtime.errors import CorruptFile, NotCalibrated, UnsafeFile
+from nascc.tools.errors import CommandError
 
 NOT_OURS = (RunBusy, RunMismatch)
+REFUSED = (SearchError, CompileError, CommandError, NotCalibrated, CorruptFile, UnsafeFile)
 GOES_ON = (DiskFull, Diverged, Stopped)
 """After anything else what was asked for can not be had, and resuming would take the same options."""
 
@@ -20,7 +22,7 @@ def leaving_nothing(path: Path, *, new: bool) -> Iterator[None]:
     """Remove a `new` run directory where what is done inside is refused and no phase was finished."""
     try:
         yield
-    except (SearchError, CompileError, NotCalibrated) as error:
+    except REFUSED as error:
         if new and not isinstance(error, (*NOT_OURS, *GOES_ON)) and not read_results(path):
             shutil.rmtree(path)
         raise

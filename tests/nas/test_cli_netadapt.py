@@ -13,7 +13,9 @@ from nas.test_board_search import StandInFleet, on
 from nas.test_netadapt import METRIC, SETTINGS, SIZES
 from nascc.compiler.errors import CaptureFailed
 from nascc.compiler.report import Report
+from nascc.runtime.errors import UnsafeFile
 from nascc.tools.app import main
+from nascc.tools.errors import CommandError
 from nascc.tools.refused import leaving_nothing
 
 Capture = pytest.CaptureFixture[str]
@@ -128,10 +130,11 @@ def test_options_are_for_networks_that_are_built(model: Path, tmp_path: Path, ca
     assert not (tmp_path / "r").exists()
 
 
-def test_a_network_that_can_not_be_captured_leaves_no_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [CaptureFailed, CommandError, UnsafeFile])
+def test_networks_that_can_not_be_captured_or_opened_leave_no_run(error: type[Exception], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(CaptureFailed), leaving_nothing(tmp_path / "run", new=True):
-        raise CaptureFailed("it branches on what it computes")
+    with pytest.raises(error), leaving_nothing(tmp_path / "run", new=True):
+        raise error("it branches on what it computes")
     assert not (tmp_path / "run").exists()
 
 
