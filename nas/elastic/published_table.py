@@ -1,9 +1,10 @@
 """The form of a table that says what is left of each layer of a network, and reading it."""
 
+import difflib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,6 +22,8 @@ FILTERS: dict[str, tuple[Filters, ...]] = {
     "mnv3": ("exp", "dw", "pw"),
 }
 """Under which names rows say how many filters are left."""
+ALIKE = 0.75
+"""How near a key must come to a known one to count as misspelt."""
 OWNERS = {"se": ("mnv3",), "residual": ("mnv3",), "row": ("add",)}
 """Which rows other keys are for."""
 
@@ -41,10 +44,10 @@ class PublishedRow(BaseModel):
     `T` is how many channels may bypass the layer in place of filters that are gone, 0 for none, null for as many as
     there are: Z = max(min(C, T), M). In `mnv3` it is the T of `pw`, and of `exp` where the stride is 1; with another
     stride `exp` reads the resolution of the rows before, and has their T; `dw` has none. The last layer, which makes
-    the output, is never bypassed. `index` and `note` are for people.
+    the output, is never bypassed. Other keys are for people, unless they look like one of these.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     type: Literal["conv", "pw", "dw", "mnv3", "gap", "up", "add", "fc"]
     T: Count | None = None
@@ -58,8 +61,6 @@ class PublishedRow(BaseModel):
     se: Count | None = None
     residual: bool | None = None
     row: Annotated[int, Field(ge=1)] | None = None
-    index: int | None = None
-    note: str | None = None
 
     @property
     def filters(self) -> int:
@@ -75,6 +76,14 @@ class PublishedRow(BaseModel):
     def adds(self) -> bool:
         """Is the input of an inverted residual added to what it gives?"""
         return self.step == 1 if self.residual is None else self.residual
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_spelt(cls, values: Any) -> Any:
+        for key in values if isinstance(values, dict) else ():
+            if key not in cls.model_fields and (near := difflib.get_close_matches(key, cls.model_fields, 1, ALIKE)):
+                raise ValueError(f"'{key}' must be '{near[0]}', or another word where it is for people")
+        return values
 
     @model_validator(mode="after")
     def _has_filters(self) -> "PublishedRow":
@@ -112,15 +121,12 @@ class PublishedRow(BaseModel):
 class Published(BaseModel):
     """A table as in `netadaptv2_table8.json`: rows in the order in which they are computed.
 
-    `source`, `legend` and `note` are for people.
+    Other keys are for people.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     layers: tuple[PublishedRow, ...]
-    source: str | None = None
-    legend: str | None = None
-    note: str | None = None
 
     @model_validator(mode="after")
     def _has_rows(self) -> "Published":

@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +13,7 @@ from torch import Tensor, nn
 from nas.conformance import SuperNetConformance
 from nas.elastic_kit import IMAGE, Mixed, Mobile, Odd, Plain, conv, extremes, space_of
 from nascc.compiler.compile import compile
-from nascc.compiler.macs import count_macs
 from nascc.nas.core import Arch, Space, SuperNet
-from nascc.nas.core import Space, SuperNet
 from nascc.nas.elastic import Chosen, ElasticNet, ElasticSpace, Sliced, Thresholds, alive
 from nascc.nas.elastic.ordered_dropout import OrderedDropout
 from nascc.nas.errors import SearchError

@@ -1,7 +1,7 @@
 """NetAdaptV2 from nothing to a deployed network: costs, metrics of the user's own, runs that are stopped and killed."""
 
-import sys
 import copy
+import sys
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,8 +22,8 @@ from nascc.nas.netadapt.carry import carried
 from nascc.nas.netadapt.config import NetAdaptConfig
 from nascc.nas.netadapt.costing import CallableCost, described
 from nascc.nas.netadapt.goals import Range, goals_of
-from nascc.nas.netadapt.profile import range_of
 from nascc.nas.netadapt.pretrain import Loop
+from nascc.nas.netadapt.profile import range_of
 from nascc.nas.netadapt.rivals import dearest, equal_networks, shortened, uniform
 from nascc.nas.netadapt.study import Study, initial_network
 from nascc.nas.netadapt.user_metric import open_metric

@@ -243,7 +243,7 @@ CONV = {"type": "conv", "kernel": 3, "exp": 8, "T": 0}
 
 
 @pytest.mark.parametrize(("row", "problem"), [
-    ({"kernal": 3}, "layers.0.kernal: there is no such field; try kernel"),
+    ({"kernal": 3}, "layers.0: 'kernal' must be 'kernel', or another word"),
     ({"kernel": 4}, "layers.0: 'kernel' must be odd, got 4"),
     ({"act": "GELU"}, "layers.0.act: input should be 'HS', 'RE' or 'RE6'"),
     ({"exp": None}, "layers.0: 'exp' must say how many filters are left"),
@@ -271,7 +271,7 @@ def test_rows_that_can_not_be_are_refused(
     ([1], "a mapping of names to values is needed"),
     ({"layers": [CONV | {"kernel": 2}, {"type": "gap", "T": -1}]},
      "layers.0: 'kernel' must be odd, got 2; layers.1.T: input should be greater than or equal to 0\n"),
-    ({"rows": []}, "layers: field required; rows: there is no such field"),
+    ({"rows": []}, "layers: field required"),
     ({"layers": [CONV, CONV | {"stride": 2}, {"type": "add", "row": 1}]}, "must add a map of 16x16, but row 1 gives"),
     ({"layers": [CONV, {"type": "fc", "exp": 2}, CONV]}, "row 3 of the table (conv) must read a map"),
 ])  # fmt: skip
@@ -300,7 +300,7 @@ def test_files_that_hold_no_table_are_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_benchmark_counts_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [stem(4) | {"index": 1, "note": "first"}, {"type": "fc", "exp": 2}]
+    rows = [stem(4) | {"index": 1, "note": "first", "Hin": 96}, {"type": "fc", "exp": 2}]
     (tmp_path / "t.json").write_text(json.dumps({"source": "me", "legend": "none", "layers": rows}))
     assert main(["macs", "--table", str(tmp_path / "t.json"), "--image", "3", "96", "96"]) == 0
     assert "t.json: 0.3 M of convolutions and linear layers" in capsys.readouterr().out
