@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nascc.compiler.errors import CompileError
 from nascc.nas.errors import DiskFull, Diverged, RunBusy, RunMismatch, SearchError, Stopped
+from nascc.nas.run import configuration
 from nascc.nas.run.results import read_results
 from nascc.runtime.errors import CorruptFile, NotCalibrated, UnsafeFile
 from nascc.tools.errors import CommandError
@@ -23,6 +24,7 @@ def leaving_nothing(path: Path, *, new: bool) -> Iterator[None]:
     try:
         yield
     except REFUSED as error:
-        if new and not isinstance(error, (*NOT_OURS, *GOES_ON)) and not read_results(path):
+        is_ours = new and not isinstance(error, (*NOT_OURS, *GOES_ON)) and (path / configuration.NAME).exists()
+        if is_ours and not read_results(path):
             shutil.rmtree(path)
         raise

@@ -51,11 +51,11 @@ def run_search(
     if running.dry_run:
         return _rehearse(config, bar, program)
     method = find_method(config.method)
-    opened = RunDirectory.resume if resume else RunDirectory.create
+    opened, seconds = RunDirectory.resume if resume else RunDirectory.create, running.seconds
     with (
         leaving_nothing(path, new=not resume),
         bar,
-        opened(path, config, progress=bar, time_limit_s=running.seconds) as run,
+        opened(path, config, progress=bar, time_limit_s=seconds) as run,
     ):
         _put_teacher(run, config)
         _put_program(run, config, program)

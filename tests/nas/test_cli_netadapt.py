@@ -132,10 +132,13 @@ def test_options_are_for_networks_that_are_built(model: Path, tmp_path: Path, ca
 
 @pytest.mark.parametrize("error", [CaptureFailed, CommandError, UnsafeFile])
 def test_networks_that_can_not_be_captured_or_opened_leave_no_run(error: type[Exception], tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    with pytest.raises(error), leaving_nothing(tmp_path / "run", new=True):
-        raise error("it branches on what it computes")
-    assert not (tmp_path / "run").exists()
+    for name in ("run", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run" / "config.json").touch()
+    for name in ("run", "other"):
+        with pytest.raises(error), leaving_nothing(tmp_path / name, new=True):
+            raise error("it branches on what it computes")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
 def test_networks_for_other_classes_are_refused(model: Path, tmp_path: Path, capsys: Capture) -> None:

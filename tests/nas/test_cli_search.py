@@ -213,6 +213,15 @@ def test_bad_input(options: list[str], code: int, reason: str, tmp_path: Path, c
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("option", [["--time-limit", "soon"], ["--target", "nowhere"], []])
+def test_what_a_folder_held_before_is_never_removed(option: list[str], tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("all of it")
+    assert main(tiny(tmp_path, tmp_path / "run", *option)) == 2
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_folders_that_hold_something(tiny_run: Finished, tmp_path: Path, capsys: Capture) -> None:
     assert main(tiny(tmp_path, tiny_run.path)) == 2
     assert "holds a run; go on with it by --resume" in capsys.readouterr().err
