@@ -42,8 +42,9 @@ def _reused(gm: fx.GraphModule) -> bool:
         if (run := _best(node, parts, seen)) is not None:
             node, changed = _replaced(node, parts, *run), True
             parts = _parts(node) if g.is_call(node, aten.cat.default) else []
-        for k, junction in enumerate(_junctions(parts, _axis(node))):
-            seen.setdefault(junction, (node, k))
+        if parts:
+            for k, junction in enumerate(_junctions(_spread(parts, _axis(node)), _axis(node))):
+                seen.setdefault(junction, (node, k))
     return changed
 
 
@@ -66,6 +67,25 @@ def _parts(node: Node) -> list[Part]:
     return parts
 
 
+def _spread(parts: list[Part], axis: int) -> list[Part]:
+    """Parts of concatenations as parts of what these are made of."""
+    found: list[Part] = []
+    for part in parts:
+        is_joined = g.is_call(part.source, aten.cat.default) and _axis(part.source) == axis
+        inner = _spread(_parts(part.source), axis) if is_joined else []
+        found += [cut for piece in inner if (cut := _cut(part, piece)) is not None] or [part]
+    return found
+
+
+def _cut(part: Part, piece: Part) -> Part | None:
+    """What a part takes of a piece of its source."""
+    first = max(part.start, piece.offset)
+    end = min(part.end, piece.offset + piece.end - piece.start)
+    shift = piece.start - piece.offset
+    offset = part.offset + first - part.start
+    return Part(part.node, piece.source, first + shift, end + shift, offset) if first < end else None
+
+
 def _junctions(parts: list[Part], axis: int) -> list[Junction]:
     return [(a.source, a.end, b.source, b.start, axis) for a, b in pairwise(parts)]
 
@@ -83,7 +103,7 @@ def _best(node: Node, parts: list[Part], seen: dict[Junction, tuple[Node, int]])
 def _run(
     node: Node, parts: list[Part], first: int, other: Node, k: int
 ) -> tuple[int, tuple[int, int, Node, int]] | None:
-    theirs, mine, last = _parts(other), _junctions(parts, _axis(node)), first + 1
+    theirs, mine, last = _spread(_parts(other), _axis(other)), _junctions(parts, _axis(node)), first + 1
     there = _junctions(theirs, _axis(node))
     while last < len(mine) and k + last - first < len(there) and mine[last] == there[k + last - first]:
         last += 1
