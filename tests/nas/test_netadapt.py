@@ -1,37 +1,28 @@
 """NetAdaptV2 from nothing to a deployed network: costs, metrics of the user's own, runs that are stopped and killed."""
 
 import copy
-import sys
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from nas.conformance import MethodConformance
-from nas.elastic_kit import IMAGE, Mobile, extremes, space_of
-from nascc.nas.core import Arch
-from nascc.nas.costs import Deployment
-from nascc.nas.elastic import ElasticNet, ElasticSpace, trainable
+from nas.elastic_kit import Mobile, extremes, space_of
+from nascc.nas.elastic import ElasticNet, trainable
 from nascc.nas.errors import BadBudget, BudgetInfeasible, SearchError
 from nascc.nas.methods import METHODS, SearchMethod, run_method
 from nascc.nas.methods.configure import configure, merged
 from nascc.nas.netadapt.carry import carried
 from nascc.nas.netadapt.config import NetAdaptConfig
-from nascc.nas.netadapt.costing import CallableCost, described
 from nascc.nas.netadapt.goals import Range, goals_of
 from nascc.nas.netadapt.pretrain import Loop
-from nascc.nas.netadapt.profile import range_of
-from nascc.nas.netadapt.rivals import dearest, equal_networks, shortened, uniform
 from nascc.nas.netadapt.study import Study, initial_network
 from nascc.nas.netadapt.user_metric import open_metric
 from nascc.nas.phases.config import RunConfig
 from nascc.nas.run import RunDirectory
 from nascc.nas.tasks import TaskConfig, open_task
 from nascc.passes import graph as g
-from nascc.runtime.profile import load_target
 from nascc.tools.overrides import parse_overrides
 
 SETTINGS = {
@@ -103,27 +94,6 @@ class TestNetAdaptV2(MethodConformance):
         super().test_a_run_that_is_killed_ends_as_if_it_was_not(done, tmp_path)
 
 
-@pytest.mark.parametrize("metric", ["latency", "params"])
-def test_guesses_are_near_what_is_compiled(metric: str) -> None:
-    space = space_of(Mobile(), levels=5)
-    place = Deployment(load_target("nano"), 4, collapse="never")
-    cost = described(space, place, metric)
-    assert cost.guess(space.largest) == pytest.approx(cost(space.largest), rel=1e-6)
-    for arch in extremes(space, 3):
-        assert cost.guess(arch) == pytest.approx(cost(arch), rel=0.35)
-    smaller = [cost(arch) for arch in (space.largest, extremes(space, 2)[1], space.smallest)]
-    assert smaller == sorted(smaller, reverse=True)
-
-
-def test_what_is_compiled_counts() -> None:
-    """The cost of an architecture is that of its extracted module, exported and compiled anew."""
-    space = space_of(Mobile(), levels=5)
-    place = Deployment(load_target("nano"), 4)
-    cost, arch = described(space, place, "latency"), extremes(space, 4)[3]
-    graph = place.compiled(trainable(space.sliced(arch)), IMAGE)
-    assert cost.of_graph(graph) == pytest.approx(cost(arch), rel=1e-9)
-
-
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
 def test_networks_of_the_zoo_know_the_classes_of_the_data(name: str) -> None:
     """Also those that read images of three channels and can not be told how many."""
@@ -187,28 +157,6 @@ def test_the_supernet_is_the_average_that_its_recipe_asks_for(tmp_path: Path) ->
     assert all(torch.equal(value, again.weights()[name]) for name, value in loop.weights().items())
 
 
-def raising(module: nn.Module, shape: tuple[int, ...]) -> float:
-    raise RuntimeError("no board today")
-
-
-@pytest.mark.parametrize(("metric", "problem"), [
-    (raising, "raised RuntimeError: no board today"),
-    (lambda module, shape: float("nan"), "finite number above 0, got nan"),
-    (lambda module, shape: -1.0, "finite number above 0, got -1"),
-    (lambda module, shape: sys.exit(3), "raised SystemExit: 3"),
-    (lambda module, shape: "fast", r"got 'fast' \(str\)"),
-    (lambda module, shape: "7", r"got '7' \(str\)"),
-    (lambda module, shape: True, r"got True \(bool\)"),
-    (lambda module, shape: None, r"got None \(NoneType\)"),
-    (lambda module, shape: torch.ones(2), r"\(Tensor\)"),
-])  # fmt: skip
-def test_a_metric_that_gives_no_number_is_refused(metric: Any, problem: str) -> None:
-    space = space_of(Mobile(), levels=3)
-    cost = CallableCost(space, Deployment(load_target("cpu"), 1), metric, "mine.py:metric")
-    with pytest.raises(SearchError, match=problem):
-        cost(space.smallest)
-
-
 METRIC = '''
 def stairs(module, shape):
     """Jumps at every thousand parameters, as a device's memory may."""
@@ -216,20 +164,6 @@ def stairs(module, shape):
     assert len(shape) == 4
     return 1.0 + 5 * (weights // 1000)
 '''
-
-
-def test_the_smallest_network_need_not_be_the_cheapest() -> None:
-    """A device may fall off its fast path where a network is too small."""
-    space = space_of(Mobile(), levels=3)
-
-    def falls_back(module: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
-        convolutions = [p for p in module.parameters() if p.ndim == 4]
-        return torch.tensor([float(sum(map(torch.numel, convolutions))) + 1e5 * (len(convolutions) < 6)])
-
-    cost = CallableCost(space, Deployment(load_target("cpu"), 1), falls_back, "mine.py:metric")
-    known = range_of(space, cost, 0)
-    assert cost(space.smallest) > cost(space.largest) == known.most
-    assert known.least < 0.3 * known.most
 
 
 def test_a_metric_is_found_where_the_run_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,40 +263,6 @@ def test_small_weights_are_a_part_of_the_large_ones() -> None:
     assert sum(int((changed[n] != large[n]).sum()) for n in large) == sum(
         v.numel() for n, v in small.state_dict().items() if v.is_floating_point()
     )
-
-
-def test_baselines_are_no_dearer() -> None:
-    space = space_of(Mobile(), levels=5)
-    cost = described(space, Deployment(load_target("nano"), 4, collapse="never"), "macs")
-    at_most = 0.6 * cost(space.largest)
-    for ways in (uniform, shortened):
-        series = list(ways(space))
-        assert series[0] == space.largest and all(map(space.legal, series))
-        found = dearest(series, cost, at_most)
-        assert found is not None and cost(found) <= at_most
-
-
-class Misguessed:
-    """A cost whose guesses are off by up to a half, the more the narrower the network is."""
-
-    trusted = True
-
-    def __init__(self, space: ElasticSpace) -> None:
-        self.space = space
-
-    def guess(self, arch: Arch) -> float:
-        return sum(n - at for n, at in zip(self.space.choices, arch, strict=True)) / sum(self.space.choices)
-
-    def __call__(self, arch: Arch) -> float:
-        return self.guess(arch) * (0.5 + 0.5 * arch.count(0) / len(arch))
-
-
-def test_random_networks_cost_the_same() -> None:
-    space = space_of(Mobile(), levels=9)
-    cost, found = Misguessed(space), space.random(Random(1))
-    archs = equal_networks(space, cost, found, 5, Random(0))
-    assert len({found, *archs}) == 6
-    assert all(0.98 * cost(found) <= cost(arch) <= cost(found) for arch in archs)
 
 
 def test_goals_are_what_was_asked_for() -> None:
